@@ -1,0 +1,237 @@
+//! Encoded items, many in one buffer, and runs of them that are handed around.
+//!
+//! This module must not know calls or workers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Items of a block end at latest here: what a block is worth handing over as.
+const FULL_ITEMS: usize = 4096;
+const FULL_BYTES: usize = 256 * 1024;
+
+/// Encoded items in a row. Their bytes are kept until the last of them has ended, as any of them
+/// may have to run on another worker.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    /// Index of the first item.
+    first: u64,
+    /// Where each item ends in `bytes`.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    pub(crate) fn starting_at(first: u64) -> Self {
+        Self { first, ends: Vec::new(), bytes: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, item: &[u8]) {
+        self.bytes.extend_from_slice(item);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Appends an item that `encode` writes; nothing is appended if it fails.
+    pub(crate) fn push_with<E>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before = self.bytes.len();
+        let done = encode(&mut self.bytes);
+        match done {
+            Ok(()) => self.ends.push(self.bytes.len()),
+            Err(_) => self.bytes.truncate(before),
+        }
+        done
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.ends.len() >= FULL_ITEMS || self.bytes.len() >= FULL_BYTES
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn item(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
+        let end = self.ends.get(at).copied().unwrap_or(self.bytes.len());
+        self.bytes.get(start.unwrap_or(0)..end).unwrap_or(&[])
+    }
+}
+
+/// A run of items of one block, all started equally often before.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    block: Arc<Block>,
+    from: usize,
+    to: usize,
+    /// How many times these items were started before.
+    pub(crate) attempts: u32,
+}
+
+impl Span {
+    pub(crate) fn whole(block: Block) -> Self {
+        let to = block.len();
+        Self { block: Arc::new(block), from: 0, to, attempts: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.to - self.from
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from == self.to
+    }
+
+    /// Index of the first item.
+    pub(crate) fn first(&self) -> u64 {
+        self.block.first + self.from as u64
+    }
+
+    /// Bytes of the item that is `at` places behind the first.
+    pub(crate) fn bytes(&self, at: usize) -> &[u8] {
+        self.block.item(self.from + at)
+    }
+
+    /// Takes the first `n` items off (or all, if there are fewer).
+    pub(crate) fn take_front(&mut self, n: usize) -> Self {
+        let middle = self.from + n.min(self.len());
+        let front = Self { to: middle, ..self.clone() };
+        self.from = middle;
+        front
+    }
+
+    /// The same items, started once more than before.
+    pub(crate) fn again(self) -> Self {
+        Self { attempts: self.attempts + 1, ..self }
+    }
+
+    /// Forgets the first item.
+    pub(crate) fn skip_front(&mut self) {
+        self.from = (self.from + 1).min(self.to);
+    }
+
+    /// Takes the last `n` items off (or all, if there are fewer).
+    pub(crate) fn take_back(&mut self, n: usize) -> Self {
+        let middle = self.to - n.min(self.len());
+        let back = Self { from: middle, ..self.clone() };
+        self.to = middle;
+        back
+    }
+}
+
+/// Spans that wait, oldest first, and how many items they hold.
+#[derive(Debug, Default)]
+pub(crate) struct SpanQueue {
+    spans: VecDeque<Span>,
+    items: usize,
+}
+
+impl SpanQueue {
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
+    pub(crate) fn first_index(&self) -> Option<u64> {
+        self.spans.front().map(Span::first)
+    }
+
+    pub(crate) fn push_back(&mut self, span: Span) {
+        if !span.is_empty() {
+            self.items += span.len();
+            self.spans.push_back(span);
+        }
+    }
+
+    pub(crate) fn push_front(&mut self, span: Span) {
+        if !span.is_empty() {
+            self.items += span.len();
+            self.spans.push_front(span);
+        }
+    }
+
+    /// Takes up to `n` items in a row.
+    pub(crate) fn take(&mut self, n: usize) -> Option<Span> {
+        let front = self.spans.front_mut()?;
+        let taken = front.take_front(n);
+        if front.is_empty() {
+            self.spans.pop_front();
+        }
+        self.items -= taken.len();
+        Some(taken)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.items = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(first: u64, items: &[&str]) -> Block {
+        let mut block = Block::starting_at(first);
+        for item in items {
+            block.push(item.as_bytes());
+        }
+        block
+    }
+
+    fn read(span: &Span) -> Vec<(u64, String)> {
+        (0..span.len())
+            .map(|at| {
+                let text = String::from_utf8_lossy(span.bytes(at)).into_owned();
+                (span.first() + at as u64, text)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn spans_split_at_both_ends_and_keep_their_indexes() {
+        let mut span = Span::whole(block(10, &["a", "", "ccc", "d"]));
+        let front = span.take_front(1);
+        let back = span.take_back(1);
+        assert_eq!(read(&front), [(10, "a".into())]);
+        assert_eq!(read(&span), [(11, String::new()), (12, "ccc".into())]);
+        assert_eq!(read(&back), [(13, "d".into())]);
+        assert!(span.take_front(9).len() == 2 && span.is_empty());
+    }
+
+    #[test]
+    fn a_failed_encoding_leaves_no_trace() {
+        let mut one = block(0, &["x"]);
+        let failed: Result<(), ()> = one.push_with(|out| {
+            out.extend(b"half");
+            Err(())
+        });
+        assert!(failed.is_err());
+        assert_eq!((one.len(), one.size()), (1, 1));
+    }
+
+    #[test]
+    fn a_queue_gives_runs_in_order_and_takes_them_back_in_front() {
+        let mut queue = SpanQueue::default();
+        queue.push_back(Span::whole(block(0, &["a", "b", "c"])));
+        queue.push_back(Span::whole(block(3, &["d"])));
+        assert_eq!(queue.items(), 4);
+        let run = queue.take(2).expect("there are items");
+        queue.push_front(run);
+        assert_eq!((queue.items(), queue.first_index()), (4, Some(0)));
+        let order: Vec<u64> = std::iter::from_fn(|| queue.take(10)).map(|s| s.first()).collect();
+        assert_eq!(order, [0, 2, 3]);
+    }
+}

@@ -1,0 +1,421 @@
+//! One submitted call: its input on the way in, its outcomes on the way out, and who waits for it.
+//!
+//! This module must not touch workers; keepers take spans from a call and bring outcomes back.
+//!
+//! A call is *complete* when its input has ended and every accepted item has ended. It is *over*
+//! when, besides, no keeper holds an item of it. Its lock is held for a few moves of memory only:
+//! inputs are pulled, items encoded and results decoded outside of it.
+
+pub(crate) mod block;
+pub(crate) mod chunk;
+pub(crate) mod feed;
+pub(crate) mod spec;
+pub(crate) mod store;
+
+
+pub(crate) mod wait;
+
+use crate::event::Tally;
+use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::pool::core::Core;
+use crate::pool::error::{InputError, PoolError};
+use block::{Block, Span, SpanQueue};
+use chunk::Cost;
+use spec::Spec;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use store::{Out, Store};
+
+/// One submitted call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) spec: Spec,
+    pub(crate) core: Arc<Core>,
+    inner: Mutex<Inner>,
+    /// Outcomes, completeness, readiness.
+    changed: Condvar,
+    /// Room in the window.
+    room: Condvar,
+    /// Items that a keeper could take. Kept beside the lock for a keeper's quick look.
+    queued: AtomicUsize,
+    /// Outcomes that the consumer was given.
+    yielded: AtomicU64,
+    feeder_waits: AtomicBool,
+    /// Set with `stop`, for a quick look.
+    stopped: AtomicBool,
+    /// Worker time that this call has had, in nanoseconds, on the clock of the queue.
+    pub(crate) virtual_time: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    pending: SpanQueue,
+    /// Items that were accepted since the last block was closed.
+    open: Block,
+    input: Input,
+    /// Bytes of items that have not ended.
+    item_bytes: u64,
+    /// Bytes of results that were not yielded.
+    result_bytes: u64,
+    /// Items that keepers hold.
+    in_flight: usize,
+    stop: Option<Stop>,
+    cost: Cost,
+    wakers: Vec<Waker>,
+    waiting: usize,
+    /// False while callbacks have yet to run.
+    callbacks_done: bool,
+    /// What a panicking callback said.
+    callback_panic: Option<String>,
+    /// The call was removed from the queue.
+    over: bool,
+    /// Results are thrown away.
+    discard: bool,
+}
+
+#[derive(Debug)]
+enum Input {
+    Open,
+    Ended,
+    /// It panicked or failed; told once to an iterator, always to a handle.
+    Failed(InputError),
+}
+
+/// Why a call ends before its time.
+#[derive(Clone, Debug)]
+pub(crate) enum Stop {
+    /// Nobody wants its outcomes. A worker that still runs an item of it then is killed.
+    Cancelled { kill_at: Instant },
+    /// The pool was terminated.
+    Terminated,
+    /// The pool cannot go on, or what the caller gave cannot be used.
+    Failed(PoolError),
+}
+
+/// Outcomes of one call that a keeper brings back together.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    pub(crate) outs: Vec<(u64, Out)>,
+    /// Bytes of the items that these are the outcomes of.
+    pub(crate) item_bytes: u64,
+    /// Worker time they took.
+    pub(crate) elapsed: Duration,
+}
+
+/// What a keeper takes from a call.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    pub(crate) span: Span,
+    /// Items that may still be outstanding when the next chunk is taken.
+    pub(crate) ahead: usize,
+    pub(crate) per_item: Option<Duration>,
+}
+
+impl Call {
+    pub(crate) fn new(core: Arc<Core>, spec: Spec) -> Arc<Self> {
+        let inner = Inner {
+            store: Store::new(spec.order),
+            pending: SpanQueue::default(),
+            open: Block::default(),
+            input: Input::Open,
+            item_bytes: 0,
+            result_bytes: 0,
+            in_flight: 0,
+            stop: None,
+            cost: Cost::default(),
+            wakers: Vec::new(),
+            waiting: 0,
+            callbacks_done: !spec.callbacks,
+            callback_panic: None,
+            over: false,
+            discard: false,
+        };
+        Arc::new(Self {
+            spec,
+            core,
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            room: Condvar::new(),
+            queued: AtomicUsize::new(0),
+            yielded: AtomicU64::new(0),
+            feeder_waits: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            virtual_time: AtomicU64::new(0),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while it is held is a bug of ours; the state it guards is consistent between
+        // statements, and a second panic here would only hide the first.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a keeper may find something here.
+    pub(crate) fn may_have_items(&self) -> bool {
+        self.queued.load(Ordering::SeqCst) > 0
+    }
+
+    // ---- towards the workers ----
+
+    /// Takes the next items, at most `most`, for a worker that has `outstanding` items before it.
+    pub(crate) fn take(&self, outstanding: usize, most: usize) -> Option<Handover> {
+        let mut inner = self.lock();
+        if inner.stop.is_some() || inner.is_gated(&self.spec) {
+            return None;
+        }
+        let queued = inner.pending.items() + inner.open.len();
+        let last = !matches!(inner.input, Input::Open);
+        let plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        if outstanding > plan.ahead {
+            return None;
+        }
+        if inner.pending.items() == 0 {
+            inner.close_block();
+        }
+        let span = inner.pending.take(plan.items.min(most))?;
+        inner.in_flight += span.len();
+        let per_item = inner.cost.per_item();
+        self.note_queued(&inner);
+        Some(Handover { span, ahead: plan.ahead, per_item })
+    }
+
+    /// Takes back items that were not started, to the front of the queue.
+    pub(crate) fn give_back(self: &Arc<Self>, span: Span) {
+        let mut inner = self.lock();
+        inner.in_flight -= span.len();
+        // After a stop they have ended already, and only their number matters.
+        if inner.stop.is_none() {
+            inner.pending.push_front(span);
+            self.note_queued(&inner);
+        }
+        self.leave(inner);
+        self.core.wake_idle();
+    }
+
+    /// Takes outcomes. Outcomes of items that have ended already are dropped.
+    pub(crate) fn deliver(self: &Arc<Self>, delivery: Delivery) {
+        let Delivery { outs, item_bytes, elapsed } = delivery;
+        let mut inner = self.lock();
+        let items = outs.len();
+        inner.in_flight -= items;
+        inner.item_bytes = inner.item_bytes.saturating_sub(item_bytes);
+        inner.cost.learn(items, elapsed);
+        let mut tally = Tally::default();
+        let mut failed = false;
+        for (index, out) in outs {
+            let size = out.size();
+            let error = match &out {
+                Out::Error(error) => Some(error.kind()),
+                Out::Value { .. } => None,
+            };
+            if inner.store.end(index, out) {
+                inner.result_bytes += size;
+                tally.count(error);
+                failed |= error.is_some();
+            }
+        }
+        if inner.discard {
+            inner.throw_away();
+        }
+        self.core.stats.add(&tally);
+        if failed && self.spec.fail_fast && inner.stop.is_none() {
+            self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
+        }
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.virtual_time.fetch_add(nanos, Ordering::Relaxed);
+        self.leave(inner);
+    }
+
+    /// Throws results away from now on, those that are here included.
+    pub(crate) fn discard_results(&self) {
+        let mut inner = self.lock();
+        inner.discard = true;
+        inner.throw_away();
+    }
+
+    /// Whether more results of this call would only pile up.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.lock().is_gated(&self.spec)
+    }
+
+    /// When a worker that runs an item of this call must be killed for it: a stopped call's items
+    /// are worth nothing any more.
+    pub(crate) fn kill_at(&self) -> Option<Instant> {
+        if !self.stopped.load(Ordering::Acquire) {
+            return None;
+        }
+        match self.lock().stop {
+            Some(Stop::Cancelled { kill_at }) => Some(kill_at),
+            Some(Stop::Terminated | Stop::Failed(_)) => Some(Instant::now()),
+            None => None,
+        }
+    }
+
+    // ---- from the input ----
+
+    /// Accepts one encoded item. False if the call was stopped.
+    fn accept(&self, item: &[u8]) -> bool {
+        let mut inner = self.lock();
+        if inner.stop.is_some() {
+            return false;
+        }
+        if inner.open.is_full() || inner.open.is_empty() {
+            inner.close_block();
+        }
+        inner.open.push(item);
+        inner.item_bytes += item.len() as u64;
+        inner.store.accept(1);
+        self.note_queued(&inner);
+        drop(inner);
+        self.core.stats.submitted(1);
+        self.core.wake_idle();
+        true
+    }
+
+    /// Accepts a block of encoded items, whose first index must be the next one.
+    fn accept_block(&self, block: Block) -> bool {
+        let mut inner = self.lock();
+        if inner.stop.is_some() {
+            return false;
+        }
+        let items = block.len();
+        inner.close_block();
+        inner.item_bytes += block.size() as u64;
+        inner.store.accept(items);
+        inner.pending.push_back(Span::whole(block));
+        self.note_queued(&inner);
+        drop(inner);
+        self.core.stats.submitted(items as u64);
+        self.core.wake_idle();
+        true
+    }
+
+    /// Accepts an item that ends at once, because it could not be encoded.
+    fn accept_failed(self: &Arc<Self>, failure: Failure) -> bool {
+        let mut inner = self.lock();
+        if inner.stop.is_some() {
+            return false;
+        }
+        // The open block holds neighbours only.
+        inner.close_block();
+        let index = inner.store.accepted();
+        inner.store.accept(1);
+        let error = TaskError::new(index, 0, failure, Logs::default());
+        let mut tally = Tally::default();
+        tally.count(Some(error.kind()));
+        inner.store.end(index, Out::Error(error));
+        self.core.stats.submitted(1);
+        self.core.stats.add(&tally);
+        if self.spec.fail_fast {
+            self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
+        }
+        self.leave(inner);
+        true
+    }
+
+    /// The input is over: it ended, or failed with `error`.
+    pub(crate) fn end_input(self: &Arc<Self>, error: Option<InputError>) {
+        let mut inner = self.lock();
+        if matches!(inner.input, Input::Open) {
+            inner.input = error.map_or(Input::Ended, Input::Failed);
+        }
+        self.leave(inner);
+    }
+
+    // ---- ends ----
+
+    /// Ends the call before its time: items that have not ended end now.
+    pub(crate) fn stop(self: &Arc<Self>, stop: Stop) {
+        let mut inner = self.lock();
+        if inner.stop.is_some() || inner.is_complete() {
+            return;
+        }
+        self.stop_locked(&mut inner, stop);
+        self.leave(inner);
+        self.core.wake_busy();
+    }
+
+    /// Ends the call as [`stop`](Self::stop) does, on behalf of a consumer that is gone.
+    pub(crate) fn cancel(self: &Arc<Self>, grace: Duration) {
+        self.stop(Stop::Cancelled { kill_at: Instant::now() + grace });
+    }
+
+    fn stop_locked(&self, inner: &mut Inner, stop: Stop) {
+        let kind = match stop {
+            Stop::Cancelled { .. } => TaskErrorKind::Cancelled,
+            Stop::Terminated | Stop::Failed(_) => TaskErrorKind::Terminated,
+        };
+        inner.stop = Some(stop);
+        self.stopped.store(true, Ordering::Release);
+        inner.pending.clear();
+        inner.open = Block::default();
+        inner.item_bytes = 0;
+        if matches!(inner.input, Input::Open) {
+            inner.input = Input::Ended;
+        }
+        let failure = Failure::new(kind, "");
+        let ended = inner.store.end_all(|index| {
+            Out::Error(TaskError::new(index, 0, failure.clone(), Logs::default()))
+        });
+        self.core.stats.add(&Tally::of(kind, ended));
+        self.note_queued(inner);
+        self.room.notify_all();
+    }
+
+    /// Leaves the lock after a change: wakes whoever waits, and takes the call out of the queue if
+    /// it is over.
+    fn leave(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) {
+        let over = !inner.over && inner.is_complete() && inner.in_flight == 0;
+        inner.over |= over;
+        let wakers = std::mem::take(&mut inner.wakers);
+        let waiting = inner.waiting > 0;
+        drop(inner);
+        if waiting {
+            self.changed.notify_all();
+        }
+        for waker in wakers {
+            waker.wake();
+        }
+        if over {
+            self.core.call_over(self);
+        }
+    }
+
+    fn note_queued(&self, inner: &Inner) {
+        self.queued.store(inner.pending.items() + inner.open.len(), Ordering::SeqCst);
+    }
+}
+
+impl Inner {
+    /// Moves the open block to where keepers take from.
+    fn close_block(&mut self) {
+        let next = Block::starting_at(self.store.accepted());
+        let block = std::mem::replace(&mut self.open, next);
+        if !block.is_empty() {
+            self.pending.push_back(Span::whole(block));
+        }
+    }
+
+    fn throw_away(&mut self) {
+        while self.store.pop().is_some() {}
+        self.result_bytes = 0;
+    }
+
+    fn is_complete(&self) -> bool {
+        let closed = !matches!(self.input, Input::Open);
+        closed && self.store.ended() == self.store.accepted()
+    }
+
+    fn is_gated(&self, spec: &Spec) -> bool {
+        let Some(window) = &spec.window else { return false };
+        if self.result_bytes < window.bytes || window.open.load(Ordering::Relaxed) {
+            return false;
+        }
+        // The item that all results wait for must run, or nothing would ever be yielded.
+        let next = self.pending.first_index().unwrap_or_else(|| self.open.first());
+        next != self.store.head() || spec.order == store::Order::Completion
+    }
+}

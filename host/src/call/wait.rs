@@ -1,0 +1,276 @@
+//! Waiting for a call: the next outcome of an iterator, the end of a handle, room for a feeder.
+//!
+//! This module must not change what happened; it only blocks until something has.
+
+use super::store::Out;
+use super::{Call, Inner, Input, Stop};
+use crate::outcome::{Logs, TaskErrorKind};
+use crate::pool::error::{CallError, InputError, PoolError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// What an iterator finds.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Out(u64, Out),
+    /// The input failed, or the pool cannot go on: told once.
+    Failed(CallError),
+    End,
+}
+
+/// What ended a whole call, for handles.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Every item has its outcome.
+    Complete,
+    Input(InputError),
+    Pool(PoolError),
+    Callback(String),
+}
+
+impl Call {
+    fn wait_until<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        deadline: Option<Instant>,
+    ) -> Option<MutexGuard<'a, Inner>> {
+        inner.waiting += 1;
+        let mut inner = match deadline {
+            None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    inner.waiting -= 1;
+                    return None;
+                }
+                let waited = self.changed.wait_timeout(inner, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        inner.waiting -= 1;
+        Some(inner)
+    }
+
+    /// The next outcome; `None` if the deadline passed first.
+    pub(crate) fn next(self: &Arc<Self>, deadline: Option<Instant>) -> Option<Next> {
+        let mut inner = self.lock();
+        loop {
+            if let Some(next) = self.look(&mut inner) {
+                drop(inner);
+                self.after_yield(&next);
+                return Some(next);
+            }
+            inner = self.wait_until(inner, deadline)?;
+        }
+    }
+
+    /// The next outcome, or a wake-up when there may be one.
+    #[cfg_attr(not(feature = "stream"), expect(dead_code, reason = "for streams"))]
+    pub(crate) fn poll_next(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Next> {
+        let mut inner = self.lock();
+        match self.look(&mut inner) {
+            Some(next) => {
+                drop(inner);
+                self.after_yield(&next);
+                Poll::Ready(next)
+            }
+            None => {
+                inner.remember(context);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn look(&self, inner: &mut Inner) -> Option<Next> {
+        while let Some((index, out)) = inner.store.pop() {
+            if matches!(inner.stop, Some(Stop::Failed(_))) && out.is_terminated() {
+                // One clear error for the call is told instead of one for each item.
+                continue;
+            }
+            inner.result_bytes = inner.result_bytes.saturating_sub(out.size());
+            // Counted under the lock, so that a feeder that has just looked is not asleep yet.
+            self.yielded.fetch_add(1, Ordering::SeqCst);
+            return Some(Next::Out(index, out));
+        }
+        if !inner.is_complete() {
+            return None;
+        }
+        if let Some(Stop::Failed(error)) = &inner.stop {
+            let error = error.clone();
+            inner.stop = Some(Stop::Terminated);
+            return Some(Next::Failed(CallError::Pool(error)));
+        }
+        if let Input::Failed(error) = &inner.input {
+            let error = error.clone();
+            inner.input = Input::Ended;
+            return Some(Next::Failed(CallError::Input(error)));
+        }
+        Some(Next::End)
+    }
+
+    fn after_yield(&self, next: &Next) {
+        if !matches!(next, Next::Out(..)) {
+            return;
+        }
+        if self.feeder_waits.load(Ordering::SeqCst) && self.has_comfortable_room() {
+            self.room.notify_all();
+        }
+        if self.may_have_items() {
+            self.core.wake_idle();
+        }
+    }
+
+    /// A feeder is woken when a quarter of the window is free, not for every single item; what was
+    /// pulled before keeps consumer and workers going meanwhile.
+    fn has_comfortable_room(&self) -> bool {
+        let inner = self.lock();
+        let window = self.window_items(&inner);
+        let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
+        window.saturating_sub(used) >= (window / 4).max(1) || inner.store.ended() == inner.store.accepted()
+    }
+
+    fn window_items(&self, inner: &Inner) -> u64 {
+        let chunk = self.spec.chunk.size(&inner.cost);
+        let default = (4 * self.core.processes() * chunk).max(64) as u64;
+        self.spec.window.as_ref().map_or(u64::MAX, |window| window.items.unwrap_or(default))
+    }
+
+    fn has_room(&self, inner: &Inner) -> bool {
+        let Some(window) = &self.spec.window else { return true };
+        let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
+        window.open.load(Ordering::SeqCst)
+            || self.core.someone_joins()
+            || used == 0
+            || (used < self.window_items(inner)
+                && inner.item_bytes + inner.result_bytes < window.bytes)
+    }
+
+    /// Feeder: waits until one more item may be pulled. False if none will be wanted.
+    pub(super) fn await_room(&self) -> bool {
+        let mut inner = self.lock();
+        loop {
+            if inner.stop.is_some() {
+                return false;
+            }
+            if self.has_room(&inner) {
+                return true;
+            }
+            self.feeder_waits.store(true, Ordering::SeqCst);
+            // The consumer counts what it was given under the same lock: it comes either before
+            // this second look or after the wait has begun.
+            if !self.has_room(&inner) {
+                inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            }
+            self.feeder_waits.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Nobody holds the window any more: someone joins, or the results are not wanted.
+    pub(crate) fn release_window(&self) {
+        let inner = self.lock();
+        drop(inner);
+        self.room.notify_all();
+        if self.may_have_items() {
+            self.core.wake_idle();
+        }
+    }
+
+    // ---- handles ----
+
+    /// Whether the call is ready: complete, and its callbacks have run.
+    pub(crate) fn is_ready(&self) -> bool {
+        let inner = self.lock();
+        inner.is_complete() && inner.callbacks_done
+    }
+
+    /// Waits until the call is ready. False if the deadline passed first.
+    pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> bool {
+        let mut inner = self.lock();
+        while !(inner.is_complete() && inner.callbacks_done) {
+            match self.wait_until(inner, deadline) {
+                Some(again) => inner = again,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.is_complete() && inner.callbacks_done {
+            return Poll::Ready(());
+        }
+        inner.remember(context);
+        Poll::Pending
+    }
+
+    /// Waits until the call is complete, callbacks or not: for the thread that runs them.
+    pub(crate) fn wait_complete(&self) {
+        let mut inner = self.lock();
+        while !inner.is_complete() {
+            match self.wait_until(inner, None) {
+                Some(again) => inner = again,
+                None => return,
+            }
+        }
+    }
+
+    /// The callbacks have run; `panic` is what one of them panicked with.
+    pub(crate) fn callbacks_ran(self: &Arc<Self>, panic: Option<String>) {
+        let mut inner = self.lock();
+        inner.callbacks_done = true;
+        inner.callback_panic = panic;
+        self.leave(inner);
+    }
+
+    /// How a ready call ended as a whole.
+    pub(crate) fn end(&self) -> End {
+        let inner = self.lock();
+        match (&inner.callback_panic, &inner.stop, &inner.input) {
+            (Some(panic), _, _) => End::Callback(panic.clone()),
+            (_, Some(Stop::Failed(error)), _) => End::Pool(error.clone()),
+            (_, _, Input::Failed(error)) => End::Input(error.clone()),
+            _ => End::Complete,
+        }
+    }
+
+    /// Looks at every outcome in input order, of a complete call, outside of the lock.
+    pub(crate) fn outs(&self) -> Vec<Out> {
+        self.lock().store.iter().cloned().collect()
+    }
+
+    /// Takes every outcome in input order, of a complete call that nobody else looks at.
+    pub(crate) fn take_outs(&self) -> Vec<Out> {
+        let mut inner = self.lock();
+        std::iter::from_fn(|| inner.store.pop()).map(|(_, out)| out).collect()
+    }
+
+    /// Items that were pulled from the input so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.lock().store.accepted()
+    }
+}
+
+impl Inner {
+    fn remember(&mut self, context: &Context<'_>) {
+        if !self.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            self.wakers.push(context.waker().clone());
+        }
+    }
+}
+
+impl Out {
+    fn is_terminated(&self) -> bool {
+        matches!(self, Self::Error(error) if error.kind() == TaskErrorKind::Terminated)
+    }
+
+    /// What the item wrote.
+    pub(crate) fn logs(&self) -> Logs {
+        match self {
+            Self::Value { logs, .. } => logs.as_deref().cloned().unwrap_or_default(),
+            Self::Error(error) => error.logs().clone(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The worker role: loads the artifact it is given and serves items until it is killed.
+//!
+//! This module must not start a thread or open a file that was not granted.
+
+use super::{STATUS_PANICKED, check_parent, serve};
+use crate::artifact::Mapped;
+use crate::guest::Guest;
+use crate::process::{fds, sys};
+use crate::ring::{Region, WorkerRing};
+use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
+use std::io;
+use std::os::unix::net::UnixStream;
+
+pub(super) fn run(control: UnixStream) -> io::Result<()> {
+    send(&control, &Hello::ours())?;
+    let [ring, artifact, bell, host_bell] = fds::receive_fds::<4>(&control)?;
+    let setup: WorkerSetup = receive(&control)?;
+    check_parent(setup.host_pid)?;
+    if let Some(threads) = other_threads() {
+        let reason = format!(
+            "the worker process has {threads} threads before its work begins: something else in \
+             the executable starts threads before `main`; give the pool a `worker_program` without"
+        );
+        return send(&control, &WorkerReady::Refused(reason));
+    }
+    let ring_memory = Region::map(&ring)?;
+    let notes = Region::map(&ring)?;
+    std::panic::set_hook(Box::new(move |panic| {
+        notes.leave_note(&panic.to_string());
+        sys::exit_now(STATUS_PANICKED)
+    }));
+    let loaded = usize::try_from(setup.artifact_len)
+        .map_err(|_| "the artifact is too large for this machine".to_owned())
+        .and_then(|len| Mapped::from_fd(artifact, len).map_err(|error| error.to_string()))
+        .and_then(|code| Guest::load(code, setup.config));
+    let mut guest = match loaded {
+        Ok(guest) => guest,
+        Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
+    };
+    send(&control, &WorkerReady::Ready)?;
+    drop((control, ring));
+    let mut ring = WorkerRing::new(ring_memory, bell, host_bell);
+    let stop = serve::serve(&mut ring, &mut guest);
+    ring.leave_note(&format!("{stop:?}"));
+    Ok(())
+}
+
+/// The number of threads, if it is not one. Unknown counts as one: `/proc` may be hidden.
+fn other_threads() -> Option<usize> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?.count();
+    (threads != 1).then_some(threads)
+}

@@ -1,0 +1,162 @@
+//! What every way of calling a function shares: where its input is, where its output goes, and
+//! how a call can stop.
+//!
+//! This module must not know the engine's types of functions; `core` and `component` do.
+
+use crate::codec::{Mismatch, Reader, Writer};
+use std::future::Future;
+use tokio::runtime::{Builder, Runtime};
+
+/// Why a call has no output.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The guest trapped or exited, or wasmtime refused its result.
+    Guest(wasmtime::Error),
+    /// The item does not fit the parameters.
+    Input(String),
+    /// The result does not fit its type.
+    Output(String),
+    /// The encoded result has so many bytes, which is more than the limit.
+    TooLarge(u64),
+    /// The function returned its error: the payload in binary form, empty if there is none.
+    Failed(Vec<u8>),
+}
+
+impl From<wasmtime::Error> for Stop {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Guest(error)
+    }
+}
+
+impl From<Mismatch> for Stop {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Input(mismatch.to_string())
+    }
+}
+
+/// How the bytes of a call are spelled. JSON is converted to `Binary` on the way in and out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// The compact binary form.
+    Binary,
+    /// One `list<u8>` or `string`, without its length.
+    Raw,
+}
+
+/// The parameters of a call.
+#[derive(Debug)]
+pub(super) enum Input<'a> {
+    /// What is left of them in binary form.
+    Binary(Reader<'a>),
+    /// The one `list<u8>` or `string`.
+    Raw(&'a [u8]),
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8], spelling: Spelling) -> Self {
+        match spelling {
+            Spelling::Binary => Self::Binary(Reader::new(bytes)),
+            Spelling::Raw => Self::Raw(bytes),
+        }
+    }
+
+    /// What is left in binary form.
+    pub(super) fn binary(&mut self) -> Result<&mut Reader<'a>, Stop> {
+        match self {
+            Self::Binary(reader) => Ok(reader),
+            Self::Raw(_) => {
+                let message = "raw items need a function of one `list<u8>` or `string`";
+                Err(Stop::Input(message.into()))
+            }
+        }
+    }
+
+    /// The bytes of a `list<u8>`.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Stop> {
+        match self {
+            Self::Binary(reader) => Ok(reader.bytes()?),
+            Self::Raw(bytes) => Ok(bytes),
+        }
+    }
+
+    /// The characters of a `string`.
+    pub(super) fn text(&mut self) -> Result<&'a str, Stop> {
+        match self {
+            Self::Binary(reader) => Ok(reader.string()?),
+            Self::Raw(bytes) => std::str::from_utf8(bytes)
+                .map_err(|error| Stop::Input(format!("expected a string in UTF-8: {error}"))),
+        }
+    }
+
+    /// Checks that all was read.
+    pub(super) fn end(self) -> Result<(), Stop> {
+        match self {
+            Self::Binary(reader) => Ok(reader.finish()?),
+            Self::Raw(_) => Ok(()),
+        }
+    }
+}
+
+/// Where the result of a call goes.
+#[derive(Debug)]
+pub(super) struct Output<'a> {
+    pub(super) bytes: &'a mut Vec<u8>,
+    spelling: Spelling,
+    limit: u64,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(bytes: &'a mut Vec<u8>, spelling: Spelling, limit: u64) -> Self {
+        bytes.clear();
+        Self { bytes, spelling, limit }
+    }
+
+    pub(super) fn spelling(&self) -> Spelling {
+        self.spelling
+    }
+
+    /// Where to write binary form.
+    pub(super) fn binary(&mut self) -> Result<&mut Vec<u8>, Stop> {
+        match self.spelling {
+            Spelling::Binary => Ok(self.bytes),
+            Spelling::Raw => {
+                Err(Stop::Output("raw results need a `list<u8>` or a `string`".into()))
+            }
+        }
+    }
+
+    /// Writes a `list<u8>` or a `string`; one that is too large is not even copied.
+    pub(super) fn run(&mut self, run: &[u8]) -> Result<(), Stop> {
+        let size = u64::try_from(run.len()).unwrap_or(u64::MAX);
+        if size > self.limit {
+            return Err(Stop::TooLarge(size));
+        }
+        match self.spelling {
+            Spelling::Binary => Writer(self.bytes).bytes(run).map_err(|_| Stop::TooLarge(size))?,
+            Spelling::Raw => self.bytes.extend_from_slice(run),
+        }
+        Ok(())
+    }
+
+    /// Checks the size of what was written.
+    pub(super) fn end(&self) -> Result<(), Stop> {
+        match u64::try_from(self.bytes.len()) {
+            Ok(size) if size <= self.limit => Ok(()),
+            size => Err(Stop::TooLarge(size.unwrap_or(u64::MAX))),
+        }
+    }
+}
+
+/// Runs the futures of guests that import WASI: on this very thread, with timers and nothing else.
+#[derive(Debug)]
+pub(super) struct Waiter(Runtime);
+
+impl Waiter {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Builder::new_current_thread().enable_time().build().map(Self)
+    }
+
+    pub(super) fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
+}

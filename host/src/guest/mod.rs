@@ -1,0 +1,349 @@
+//! The guest layer: loads a compiled task module and runs items in it, one at a time.
+//!
+//! Everything that names wasmtime is below this module (and in `artifact`). It must not know
+//! processes, rings or walls, and must never start a thread.
+
+mod call;
+mod compile;
+mod component;
+mod core;
+mod describe;
+mod engine;
+mod failure;
+mod imports;
+mod limiter;
+mod load;
+mod logs;
+mod state;
+#[cfg(test)]
+mod tests;
+mod typed;
+mod values;
+mod wasi;
+
+pub(crate) use compile::compile;
+pub(crate) use engine::{compatibility_key, prepare as before_walls};
+
+use crate::codec::types::Signature;
+use crate::codec::{Writer, json};
+use crate::description::{Form, FunctionInfo, GuestConfig, ModuleKind};
+use crate::outcome::{Failure, Logs, TaskErrorKind};
+use bytes::Bytes;
+use call::{Input, Output, Spelling, Stop, Waiter};
+use failure::When;
+use state::State;
+use std::sync::Arc;
+use wasmtime::{Engine, Store};
+
+/// What a buffer may keep between items: the one that a huge item needed is given back.
+const KEPT: usize = 4 * 1024 * 1024;
+
+/// One item, as the worker hands it over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item<'a> {
+    /// Index over the whole call.
+    pub(crate) index: u64,
+    /// How often the item was started before: 0, unless retries were asked for.
+    pub(crate) attempt: u32,
+    /// Index into the description's functions.
+    pub(crate) function: u32,
+    /// How `bytes` are spelled, and how the result is to be.
+    pub(crate) form: Form,
+    /// Whether the item is an argument list, even for one parameter.
+    pub(crate) star: bool,
+    /// The item.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A loaded task module.
+pub(crate) struct Guest {
+    engine: Engine,
+    linked: Linked,
+    plan: Arc<wasi::Plan>,
+    waiter: Option<Waiter>,
+    hostcall_fuel: usize,
+    /// The instance that serves the next item too, if instances are reused.
+    live: Option<Live>,
+    /// Binary form of JSON items and results.
+    scratch: (Vec<u8>, Vec<u8>),
+}
+
+enum Linked {
+    Core(core::Core),
+    Component(component::Linked),
+}
+
+struct Live {
+    store: Store<State>,
+    instance: Instance,
+}
+
+#[derive(Clone, Copy)]
+enum Instance {
+    Core(wasmtime::Instance),
+    Component(wasmtime::component::Instance),
+}
+
+impl Guest {
+    /// Tells whether an initializer is configured and there is no live initialised instance.
+    pub(crate) fn needs_preparation(&self) -> bool {
+        self.plan.config.initializer.is_some() && self.live.is_none()
+    }
+
+    /// Makes an instance and runs the initializer in it.
+    ///
+    /// # Errors
+    /// What an item would end in.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        let plan = Arc::clone(&self.plan);
+        let Some((function, args)) = &plan.config.initializer else { return Ok(()) };
+        self.live = None;
+        self.clear_logs();
+        let info = function_info(&plan.config, *function)?;
+        let mut live = self.instantiate(0, 0, None)?;
+        let mut discarded = Vec::new();
+        let mut output = Output::new(&mut discarded, Spelling::Binary, u64::MAX);
+        let input = Input::new(args, Spelling::Binary);
+        match self.call(&mut live, *function, input, &mut output) {
+            Ok(()) => {
+                self.live = Some(live);
+                Ok(())
+            }
+            Err(stop) => Err(self.judge(stop, &live, &info.signature, Form::Binary)),
+        }
+    }
+
+    /// Runs one item. `output` is cleared first; on success it holds exactly the result, in the
+    /// item's form: the value of the function, without the `ok` around it if it is a `result`.
+    ///
+    /// # Errors
+    /// Any failure that a guest can end in.
+    pub(crate) fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+        output.clear();
+        self.clear_logs();
+        let plan = Arc::clone(&self.plan);
+        let info = function_info(&plan.config, item.function)?;
+        match item.form {
+            Form::Binary => self.execute(item, info, item.bytes, Spelling::Binary, output),
+            Form::Raw => self.execute(item, info, item.bytes, Spelling::Raw, output),
+            Form::Json => self.run_json(item, info, output),
+        }
+    }
+
+    /// Logs of the last run. `None` when it wrote nothing, or they were taken already.
+    pub(crate) fn take_logs(&mut self) -> Option<Logs> {
+        logs::take(&self.plan.stdout, &self.plan.stderr)
+    }
+
+    fn clear_logs(&self) {
+        self.plan.stdout.clear();
+        self.plan.stderr.clear();
+    }
+
+    fn run_json(
+        &mut self,
+        item: &Item<'_>,
+        info: &FunctionInfo,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let (mut params, mut result) = std::mem::take(&mut self.scratch);
+        params.clear();
+        let outcome = json::parse_params(&info.signature, item.bytes, item.star, &mut params)
+            .map_err(|error| Failure::new(TaskErrorKind::BadInput, error.to_string()))
+            .and_then(|()| self.execute(item, info, &params, Spelling::Binary, &mut result))
+            .and_then(|()| {
+                json::print_value(failure::value_type(&info.signature), &result, output)
+                    .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))
+            })
+            .and_then(|()| self.check_size(output));
+        params.clear();
+        result.clear();
+        params.shrink_to(KEPT);
+        result.shrink_to(KEPT);
+        self.scratch = (params, result);
+        outcome
+    }
+
+    /// JSON may be longer than the binary form that was checked.
+    fn check_size(&self, output: &mut Vec<u8>) -> Result<(), Failure> {
+        let limit = self.plan.config.limits.output;
+        let size = u64::try_from(output.len()).unwrap_or(u64::MAX);
+        if size > limit {
+            output.clear();
+            return Err(failure::too_large(size, limit));
+        }
+        Ok(())
+    }
+
+    /// Runs an item whose bytes are not JSON (any more).
+    fn execute(
+        &mut self,
+        item: &Item<'_>,
+        info: &FunctionInfo,
+        bytes: &[u8],
+        spelling: Spelling,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        if is_command(self.plan.config.description.kind) {
+            return self.execute_command(item, info, bytes, spelling, output);
+        }
+        if self.needs_preparation() {
+            self.prepare()?;
+        }
+        let mut live = match self.live.take() {
+            Some(mut live) => {
+                live.store.data_mut().begin(item.index, item.attempt);
+                self.refuel(&mut live.store)?;
+                live
+            }
+            None => self.instantiate(item.index, item.attempt, None)?,
+        };
+        let limit = self.plan.config.limits.output;
+        let mut sink = Output::new(output, spelling, limit);
+        let input = Input::new(bytes, spelling);
+        match self.call(&mut live, item.function, input, &mut sink) {
+            Ok(()) => {
+                self.keep(live);
+                Ok(())
+            }
+            Err(stop) => {
+                output.clear();
+                // What stopped inside the guest may have left it half-way: never again.
+                let spoiled = matches!(stop, Stop::Guest(_));
+                let failure = self.judge(stop, &live, &info.signature, item.form);
+                if !spoiled {
+                    self.keep(live);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn keep(&mut self, live: Live) {
+        let config = &self.plan.config;
+        if config.reuse || config.initializer.is_some() {
+            self.live = Some(live);
+        }
+    }
+
+    /// Runs a command: the item is its standard input, its standard output is the result.
+    fn execute_command(
+        &mut self,
+        item: &Item<'_>,
+        info: &FunctionInfo,
+        bytes: &[u8],
+        spelling: Spelling,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let stdin = stdin(Input::new(bytes, spelling))?;
+        let mut live = self.instantiate(item.index, item.attempt, Some(stdin))?;
+        let mut nothing = Vec::new();
+        let mut sink = Output::new(&mut nothing, Spelling::Binary, u64::MAX);
+        let input = Input::new(&[], Spelling::Binary);
+        match self.call(&mut live, item.function, input, &mut sink) {
+            Ok(()) => {}
+            Err(Stop::Guest(error)) if failure::exit_code(&error) == Some(0) => {}
+            // A preview 2 command says no more than that it failed.
+            Err(Stop::Failed(_)) => return Err(failure::exited(1)),
+            Err(stop) => return Err(self.judge(stop, &live, &info.signature, item.form)),
+        }
+        self.plan.stdout.swap(output);
+        if spelling == Spelling::Binary {
+            let stdout = std::mem::take(output);
+            Writer(output)
+                .bytes(&stdout)
+                .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn instantiate(&self, index: u64, attempt: u32, stdin: Option<Bytes>) -> Result<Live, Failure> {
+        let broken = |message: String| Failure::new(TaskErrorKind::Trapped, message);
+        let state = State::new(&self.plan, stdin).map_err(broken)?;
+        let mut store =
+            Store::try_new(&self.engine, state).map_err(|error| broken(error.to_string()))?;
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(self.hostcall_fuel);
+        store.data_mut().begin(index, attempt);
+        self.refuel(&mut store)?;
+        let waiter = self.waiter.as_ref();
+        let instance = match &self.linked {
+            Linked::Core(core) => core.instantiate(&mut store, waiter).map(Instance::Core),
+            Linked::Component(linked) => {
+                linked.instantiate(&mut store, waiter).map(Instance::Component)
+            }
+        };
+        match instance {
+            Ok(instance) => Ok(Live { store, instance }),
+            Err(error) => {
+                let limits = &self.plan.config.limits;
+                Err(failure::judge(&error, When::Starting, store.data(), limits))
+            }
+        }
+    }
+
+    fn refuel(&self, store: &mut Store<State>) -> Result<(), Failure> {
+        if !self.plan.config.settings.fuel {
+            return Ok(());
+        }
+        let fuel = self.plan.config.limits.fuel.unwrap_or(u64::MAX);
+        store
+            .set_fuel(fuel)
+            .map_err(|error| Failure::new(TaskErrorKind::Trapped, error.to_string()))
+    }
+
+    fn call(
+        &self,
+        live: &mut Live,
+        function: u32,
+        input: Input<'_>,
+        output: &mut Output<'_>,
+    ) -> Result<(), Stop> {
+        let waiter = self.waiter.as_ref();
+        let index = usize::try_from(function).unwrap_or(usize::MAX);
+        let store = &mut live.store;
+        match (&self.linked, live.instance) {
+            (Linked::Core(core), Instance::Core(instance)) => {
+                core.call(store, instance, waiter, index, input, output)
+            }
+            (Linked::Component(linked), Instance::Component(instance)) => {
+                linked.call(store, instance, waiter, index, input, output)
+            }
+            // An instance is only ever made from `linked`.
+            _ => Err(Stop::Input("the instance is of another module".into())),
+        }
+    }
+
+    fn judge(&self, stop: Stop, live: &Live, signature: &Signature, form: Form) -> Failure {
+        let limits = &self.plan.config.limits;
+        match stop {
+            Stop::Guest(error) => failure::judge(&error, When::Calling, live.store.data(), limits),
+            Stop::Input(message) => Failure::new(TaskErrorKind::BadInput, message),
+            Stop::Output(message) => Failure::new(TaskErrorKind::BadOutput, message),
+            Stop::TooLarge(size) => failure::too_large(size, limits.output),
+            Stop::Failed(payload) => failure::returned(signature, payload, form),
+        }
+    }
+}
+
+fn stdin(mut input: Input<'_>) -> Result<Bytes, Failure> {
+    let bytes = input.bytes().and_then(|bytes| input.end().map(|()| bytes));
+    match bytes {
+        Ok(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        Err(Stop::Input(message)) => Err(Failure::new(TaskErrorKind::BadInput, message)),
+        Err(_) => Err(Failure::new(TaskErrorKind::BadInput, "the item cannot be read")),
+    }
+}
+
+fn is_command(kind: ModuleKind) -> bool {
+    matches!(kind, ModuleKind::CommandP1 | ModuleKind::CommandP2)
+}
+
+fn function_info(config: &GuestConfig, function: u32) -> Result<&FunctionInfo, Failure> {
+    usize::try_from(function)
+        .ok()
+        .and_then(|index| config.description.functions.get(index))
+        .ok_or_else(|| {
+            Failure::new(TaskErrorKind::BadInput, format!("there is no function {function}"))
+        })
+}

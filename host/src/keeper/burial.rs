@@ -1,0 +1,123 @@
+//! The end of a worker: what it had finished counts, what it was running is blamed, the rest goes
+//! back.
+//!
+//! This module must not start an item again that may have been started, unless retries were asked
+//! for.
+
+use super::batch::Batch;
+use super::worker::Worker;
+use super::{Keeper, Parting};
+use crate::call::Delivery;
+use crate::call::store::Out;
+use crate::event::{PoolEvent, WorkerEnd};
+use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::pool::error::{PoolError, PoolErrorKind};
+use crate::process::Ended;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+impl Keeper {
+    /// Kills what is left of a worker, reaps it, and settles its items.
+    pub(super) fn bury(&mut self, mut worker: Worker, parting: Parting) {
+        let ended = worker.end();
+        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_)) {
+            self.collect_last(&mut worker);
+        }
+        // A word that makes no sense may hide claims: then all that it had may have been started.
+        let started = match worker.ring.observe() {
+            Ok(_) => worker.ring.claimed_unended() as usize,
+            Err(_) => self.flight.len(),
+        };
+        let worked = worker.items > 0 || started > 0;
+        let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
+        self.core.stats.recalled.fetch_add(
+            legs.iter().map(|leg| leg.span.len() as u64).sum(),
+            Ordering::Relaxed,
+        );
+        for leg in legs {
+            leg.call.give_back(leg.span);
+        }
+        self.blame(&worker, &parting, ended);
+        self.seat().show(0, 0);
+        self.core.stats.workers_ended.fetch_add(1, Ordering::Relaxed);
+        let (seat, pid, items) = (self.seat, worker.pid(), worker.items);
+        let reason = WorkerEnd::of(&parting, ended);
+        self.core.observers.tell(|| PoolEvent::WorkerEnded { worker: seat, pid, reason, items });
+        let cause = match &parting {
+            Parting::Unprepared(failure) => Some(failure.message.clone()),
+            Parting::Died | Parting::Broken(_) if !worked => {
+                Some(death(&worker, &parting, ended).message)
+            }
+            _ => None,
+        };
+        if let Some(cause) = cause {
+            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), false);
+        }
+    }
+
+    /// Takes the results that the worker published before it died.
+    fn collect_last(&mut self, worker: &mut Worker) {
+        let mut batch = Batch::default();
+        // Half a frame, or a lie, ends the collection; what came before it was whole.
+        while let Ok(true) = batch.take(worker, &mut self.flight) {
+            if batch.is_ripe(&self.flight) {
+                self.deliver(&mut batch);
+            }
+        }
+        self.deliver(&mut batch);
+    }
+
+    /// Ends the items that the worker had started and not finished.
+    fn blame(&mut self, worker: &Worker, parting: &Parting, ended: Ended) {
+        let now = Instant::now();
+        let ran = now.saturating_duration_since(self.seen.1);
+        let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
+        while let Some(mut leg) = self.flight.pop_front() {
+            let attempts = leg.span.attempts + 1;
+            let failure = match parting {
+                Parting::Condemned(TaskErrorKind::TimedOut) => {
+                    let limit = leg.call.spec.timeout.unwrap_or_default();
+                    let millis = |time: std::time::Duration| time.as_millis() as u64;
+                    Failure {
+                        used: Some((millis(ran), millis(limit))),
+                        ..Failure::new(
+                            TaskErrorKind::TimedOut,
+                            format!("ran for {} ms of {} ms", millis(ran), millis(limit)),
+                        )
+                    }
+                }
+                Parting::Condemned(kind) => Failure::new(*kind, ""),
+                Parting::Closed => Failure::new(TaskErrorKind::Terminated, ""),
+                _ => death(worker, parting, ended),
+            };
+            let kind = failure.kind.unwrap_or(TaskErrorKind::WorkerDied);
+            if leg.call.spec.retry.wants(kind, attempts) {
+                leg.span.attempts = attempts;
+                leg.call.give_back(leg.span);
+                continue;
+            }
+            let (index, item_bytes) = (leg.span.first(), leg.span.bytes(0).len() as u64);
+            let error = TaskError::new(index, attempts, failure, Logs::default());
+            let outs = vec![(index, Out::Error(error))];
+            leg.call.deliver(Delivery { outs, item_bytes, elapsed });
+            let worker = self.seat;
+            self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items: 1, failed: 1 });
+        }
+    }
+}
+
+/// What the end of a worker is called.
+fn death(worker: &Worker, parting: &Parting, ended: Ended) -> Failure {
+    let mut message = match parting {
+        Parting::Broken(violation) => format!("the worker broke the protocol: {violation}"),
+        _ => format!("the worker {ended}"),
+    };
+    if ended == Ended::Signal(libc::SIGSYS) {
+        message.push_str(": the seccomp wall refused a system call");
+    }
+    if let Some(note) = worker.ring.note() {
+        message.push_str(": ");
+        message.push_str(&note);
+    }
+    Failure { code: ended.code(), ..Failure::new(TaskErrorKind::WorkerDied, message) }
+}

@@ -1,0 +1,42 @@
+//! The limits of one item, as data with documented defaults.
+//!
+//! This module must not enforce anything: the keeper owns the clock, the guest layer the rest.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
+
+/// What one item may use. Every field is per item, except where it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Wall clock from the claim of an item to its outcome, instantiation, start functions and
+    /// host calls included, waiting in a queue excluded. The worker is killed at the deadline.
+    /// Default: none.
+    pub timeout: Option<Duration>,
+    /// Bytes of all linear memories and tables of an instance together. Default: 256 MiB.
+    pub memory: u64,
+    /// Bytes of one encoded result. Default: 64 MiB.
+    pub output: u64,
+    /// Bytes kept of what an item writes to standard output and error, each; the tail is kept.
+    /// Default: 64 KiB.
+    pub log: u64,
+    /// Units of wasmtime fuel, about one per instruction. Default: none (uninstrumented code).
+    pub fuel: Option<u64>,
+    /// Bytes of one encoded item. Default: 1 GiB.
+    pub input: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            memory: 256 * MIB,
+            output: 64 * MIB,
+            log: 64 * 1024,
+            fuel: None,
+            input: 1024 * MIB,
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Building a pool: options, their checks, and the steps from a module to running workers.
+//!
+//! This module must not start anything before every option was checked.
+
+use super::Pool;
+use super::compile;
+use super::core::{Core, Recipe};
+use super::error::{BuildError, BuildErrorKind};
+use super::module::TaskModule;
+use super::processes::default_processes;
+use crate::cache::Cache;
+use crate::codec;
+use crate::description::{DirGrant, EngineSettings, GuestConfig};
+use crate::keeper;
+use crate::keeper::seat::Seat;
+use crate::limits::Limits;
+use crate::process::Program;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an instance of the module serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instance {
+    /// Every item gets a new instance: no item sees another's memory. The default.
+    Fresh,
+    /// One instance per worker, with its state kept between items, as in Python. After a trap, an
+    /// exit or a time-out it is never used again.
+    Reuse,
+}
+
+/// Encodes an initializer's arguments once its signature is known.
+type EncodeArguments = dyn Fn(&codec::types::Signature, &mut Vec<u8>) -> Result<(), String>;
+
+struct Initializer {
+    function: String,
+    encode: Box<EncodeArguments>,
+}
+
+/// Options of a pool, checked together in [`build`](Self::build).
+#[must_use = "a builder does nothing until `build`"]
+pub struct PoolBuilder {
+    module: TaskModule,
+    processes: Option<usize>,
+    instance: Option<Instance>,
+    initializer: Option<Initializer>,
+    max_tasks: Option<u64>,
+    limits: Limits,
+    dirs: Vec<DirGrant>,
+    env: Vec<(String, String)>,
+    args: Vec<String>,
+    deterministic: bool,
+    program: Program,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // By name, so that a new option does not compile until it is shown here.
+        let Self {
+            module,
+            processes,
+            instance,
+            initializer,
+            max_tasks,
+            limits,
+            dirs,
+            env,
+            args,
+            deterministic,
+            program,
+            cache,
+        } = self;
+        f.debug_struct("PoolBuilder")
+            .field("module", module)
+            .field("processes", processes)
+            .field("instance", instance)
+            .field("initializer", &initializer.as_ref().map(|init| &init.function))
+            .field("max_tasks_per_child", max_tasks)
+            .field("limits", limits)
+            .field("dirs", dirs)
+            .field("env", env)
+            .field("args", args)
+            .field("deterministic", deterministic)
+            .field("worker_program", program)
+            .field("cache", cache)
+            .finish()
+    }
+}
+
+impl PoolBuilder {
+    pub(super) fn new(module: TaskModule) -> Self {
+        Self {
+            module,
+            processes: None,
+            instance: None,
+            initializer: None,
+            max_tasks: None,
+            limits: Limits::default(),
+            dirs: Vec::new(),
+            env: Vec::new(),
+            args: Vec::new(),
+            deterministic: false,
+            program: Program::default(),
+            cache: Cache::default(),
+        }
+    }
+
+    /// Number of worker processes. 0 is refused by [`build`](Self::build). Default: what this
+    /// process may use, min(affinity mask, cgroup quota rounded up).
+    pub fn processes(self, processes: usize) -> Self {
+        Self { processes: Some(processes), ..self }
+    }
+
+    /// Whether items share an instance. Default: [`Instance::Fresh`], or [`Instance::Reuse`] if
+    /// there is an initializer. Commands cannot be reused.
+    pub fn instance(self, instance: Instance) -> Self {
+        Self { instance: Some(instance), ..self }
+    }
+
+    /// A function that runs once in each instance before its first item, with these arguments (one
+    /// parameter: its value; several: a tuple). Implies [`Instance::Reuse`]. A result it gives is
+    /// dropped; failing, it fails pending calls after a bounded number of new workers. It has the
+    /// time that an item has. Default: none.
+    pub fn initializer(
+        self,
+        function: impl Into<String>,
+        arguments: impl Serialize + 'static,
+    ) -> Self {
+        let encode = move |signature: &codec::types::Signature, out: &mut Vec<u8>| {
+            codec::to_params(signature, false, &arguments, out).map_err(|error| error.to_string())
+        };
+        let initializer = Initializer { function: function.into(), encode: Box::new(encode) };
+        Self { initializer: Some(initializer), ..self }
+    }
+
+    /// As [`initializer`](Self::initializer), with the arguments as JSON text.
+    pub fn initializer_json(
+        self,
+        function: impl Into<String>,
+        arguments: impl Into<String>,
+    ) -> Self {
+        let arguments = arguments.into();
+        let encode = move |signature: &codec::types::Signature, out: &mut Vec<u8>| {
+            codec::parse_params(signature, arguments.as_bytes(), false, out)
+                .map_err(|error| error.to_string())
+        };
+        let initializer = Initializer { function: function.into(), encode: Box::new(encode) };
+        Self { initializer: Some(initializer), ..self }
+    }
+
+    /// Items after whose start a worker process is replaced; exact. 0 is refused. Default: never.
+    pub fn max_tasks_per_child(self, items: u64) -> Self {
+        Self { max_tasks: Some(items), ..self }
+    }
+
+    /// Wall clock of each item; see [`Limits::timeout`]. Zero is refused. Default: none.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = Some(timeout);
+        self
+    }
+
+    /// Bytes of all memories and tables of an instance; see [`Limits::memory`]. Default: 256 MiB.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.limits.memory = bytes;
+        self
+    }
+
+    /// Bytes of one encoded result; see [`Limits::output`]. Default: 64 MiB.
+    pub fn max_output(mut self, bytes: u64) -> Self {
+        self.limits.output = bytes;
+        self
+    }
+
+    /// Bytes kept of what an item writes, for each of its two streams; see [`Limits::log`].
+    /// Default: 64 KiB.
+    pub fn max_log(mut self, bytes: u64) -> Self {
+        self.limits.log = bytes;
+        self
+    }
+
+    /// Fuel of each item; see [`Limits::fuel`]. Default: none, and code that does not count it.
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.limits.fuel = Some(units);
+        self
+    }
+
+    /// Lets guests use a directory of the host under a path of their own. Default: none.
+    pub fn dir(
+        mut self,
+        host: impl Into<PathBuf>,
+        guest: impl Into<String>,
+        access: DirAccess,
+    ) -> Self {
+        let read_only = access == DirAccess::ReadOnly;
+        self.dirs.push(DirGrant { host: host.into(), guest: guest.into(), read_only });
+        self
+    }
+
+    /// Sets a variable in the environment of guests. Default: an empty environment.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds an argument for guests, after the program name. Default: none.
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Fixed clocks, randomness seeded by the item's index, canonical NaNs: the same item gives the
+    /// same result, always. Default: false.
+    pub fn deterministic(self, deterministic: bool) -> Self {
+        Self { deterministic, ..self }
+    }
+
+    /// The executable that becomes workers and compilers. It must link this version of sandpool
+    /// and, where there is no hook before `main`, call [`init`](crate::init) first. Default: this
+    /// executable.
+    pub fn worker_program(self, program: impl Into<PathBuf>) -> Self {
+        Self { program: Program::Path(program.into()), ..self }
+    }
+
+    /// Where compiled artifacts are kept. Default: [`Cache::User`].
+    pub fn cache(self, cache: Cache) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Compiles the module (or finds its artifact), starts the workers, and waits until the first
+    /// one is ready; the others follow.
+    ///
+    /// # Errors
+    /// [`BuildError`], whose kind tells whose fault it is: an option, the module, or the system.
+    ///
+    /// # Blocking
+    /// As long as compiling takes, the first time a module is seen; some milliseconds later on.
+    ///
+    /// # Worker death
+    /// A compiler that dies is an error that says how. Workers that die before they are ready are
+    /// replaced a bounded number of times.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        let usage = |message: &str| BuildError::new(BuildErrorKind::Usage, message);
+        let processes = self.processes.unwrap_or_else(default_processes);
+        if processes == 0 {
+            return Err(usage("a pool needs at least one process; 0 were asked for"));
+        }
+        if self.max_tasks == Some(0) {
+            return Err(usage("max_tasks_per_child must be at least 1"));
+        }
+        if self.limits.timeout == Some(Duration::ZERO) {
+            return Err(usage("a timeout must be longer than zero"));
+        }
+        if self.initializer.is_some() && self.instance == Some(Instance::Fresh) {
+            return Err(usage(
+                "an initializer runs once per instance: with fresh instances it would run for \
+                 every item; ask for reused instances, or drop the initializer",
+            ));
+        }
+        let settings =
+            EngineSettings { fuel: self.limits.fuel.is_some(), deterministic: self.deterministic };
+        let compiled = compile::obtain(&self.module, settings, &self.program, &self.cache)?;
+        let description = compiled.description;
+        let reuse = self.initializer.is_some() || self.instance == Some(Instance::Reuse);
+        let only_commands = description.functions.iter().all(|function| function.is_command());
+        if reuse && only_commands && !description.functions.is_empty() {
+            return Err(usage(
+                "a command cannot be reused: each run of it is one process of its own kind",
+            ));
+        }
+        let initializer = match &self.initializer {
+            None => None,
+            Some(Initializer { function, encode }) => {
+                let id = description
+                    .choose(Some(function))
+                    .map_err(|text| BuildError::new(BuildErrorKind::NoSuchFunction, text))?;
+                let signature = &description.functions[id as usize].signature;
+                let mut arguments = Vec::new();
+                encode(signature, &mut arguments).map_err(|text| {
+                    usage(&format!("the arguments of the initializer `{function}`: {text}"))
+                })?;
+                Some((id, arguments))
+            }
+        };
+        let config = GuestConfig {
+            description,
+            settings,
+            reuse,
+            limits: self.limits,
+            dirs: self.dirs,
+            env: self.env,
+            args: self.args,
+            initializer,
+        };
+        let recipe = Recipe {
+            program: self.program,
+            config,
+            artifact: compiled.artifact,
+            artifact_len: compiled.artifact_len,
+            max_tasks: self.max_tasks,
+        };
+        start(recipe, processes)
+    }
+}
+
+fn start(recipe: Recipe, processes: usize) -> Result<Pool, BuildError> {
+    let failed = |what: String| BuildError::new(BuildErrorKind::Workers, what);
+    let seats: Result<Vec<Seat>, _> = (0..processes).map(|_| Seat::new()).collect();
+    let seats = seats.map_err(|error| failed(format!("cannot make {processes} seats: {error}")))?;
+    let core = Core::new(recipe, seats);
+    // From here on, dropping the pool ends what was started.
+    let pool = Pool::new_with(Arc::clone(&core));
+    for seat in 0..processes {
+        if let Err(error) = keeper::start(&core, seat) {
+            core.terminate();
+            return Err(failed(format!("cannot start the thread of worker {seat}: {error}")));
+        }
+    }
+    core.wait_first_ready().map_err(|error| failed(error.to_string()))?;
+    Ok(pool)
+}
+
+/// What a guest may do in a directory it was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirAccess {
+    /// Read only.
+    ReadOnly,
+    /// Read, write, create and remove.
+    ReadWrite,
+}

@@ -1,0 +1,350 @@
+//! What pool values, calls and keepers share: the queue of calls, who is idle, how the pool ends.
+//!
+//! This module must not run items or touch processes, and must never wait while it holds its lock.
+//!
+//! # How a pool ends
+//!
+//! 1. `close` refuses new calls. Calls that were accepted go on, their remaining input included.
+//! 2. A call that is over leaves the queue. With the pool closed and the queue empty, keepers end.
+//! 3. `terminate`, or too many workers that end before they run anything, ends every call at once;
+//!    keepers kill their workers and end.
+//! 4. The last keeper to end wakes whoever joins. Nothing waits for feeders: one that is blocked in
+//!    its input ends when the input lets it.
+
+use super::error::PoolError;
+use crate::call::{Call, Stop};
+use crate::description::GuestConfig;
+use crate::event::{Observers, Stats};
+use crate::keeper::seat::Seat;
+use crate::process::Program;
+use rustix::fd::OwnedFd;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What workers are made of: decided when the pool is built.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) program: Program,
+    pub(crate) config: GuestConfig,
+    pub(crate) artifact: OwnedFd,
+    pub(crate) artifact_len: u64,
+    pub(crate) max_tasks: Option<u64>,
+}
+
+/// Deaths before the first item within [`STRIKE_TIME`] that break the pool, besides one for each
+/// worker.
+const STRIKES: usize = 5;
+const STRIKE_TIME: Duration = Duration::from_secs(10);
+
+/// The shared middle of a pool.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) recipe: Recipe,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) stats: Stats,
+    pub(crate) observers: Observers,
+    queue: Mutex<Queue>,
+    /// Somebody's wait is over: a worker is ready, the pool broke, a keeper ended.
+    changed: Condvar,
+    idle: AtomicUsize,
+    joining: AtomicUsize,
+    /// There are strikes, so that working workers need the lock only then.
+    struck: AtomicBool,
+    /// Keepers must kill their workers and end.
+    ending: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    calls: Vec<Arc<Call>>,
+    /// Keepers that found nothing to do.
+    idle: Vec<usize>,
+    phase: Phase,
+    keepers: usize,
+    ready_once: bool,
+    strikes: VecDeque<Instant>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Phase {
+    #[default]
+    Open,
+    Closed,
+    Terminated,
+    Broken(PoolError),
+}
+
+impl Core {
+    pub(crate) fn new(recipe: Recipe, seats: Vec<Seat>) -> Arc<Self> {
+        Arc::new(Self {
+            recipe,
+            seats,
+            stats: Stats::default(),
+            observers: Observers::default(),
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            idle: AtomicUsize::new(0),
+            joining: AtomicUsize::new(0),
+            struck: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn processes(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub(crate) fn someone_joins(&self) -> bool {
+        self.joining.load(Ordering::SeqCst) > 0
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    // ---- calls ----
+
+    /// Takes a call into the queue.
+    pub(crate) fn submit(&self, call: &Arc<Call>) -> Result<(), PoolError> {
+        let mut queue = self.lock();
+        match &queue.phase {
+            Phase::Open => {}
+            Phase::Closed => return Err(PoolError::closed()),
+            Phase::Terminated => return Err(PoolError::terminated()),
+            Phase::Broken(error) => return Err(error.clone()),
+        }
+        // A newcomer starts level with the least served, or it would own the workers until it had
+        // caught up with calls that run since yesterday.
+        let level = queue.calls.iter().map(|call| call.virtual_time.load(Ordering::Relaxed)).min();
+        call.virtual_time.store(level.unwrap_or(0), Ordering::Relaxed);
+        queue.calls.push(Arc::clone(call));
+        Ok(())
+    }
+
+    /// The calls that may have items, least served first.
+    pub(crate) fn candidates(&self) -> Vec<Arc<Call>> {
+        let queue = self.lock();
+        let mut calls: Vec<_> =
+            queue.calls.iter().filter(|call| call.may_have_items()).cloned().collect();
+        drop(queue);
+        calls.sort_by_cached_key(|call| call.virtual_time.load(Ordering::Relaxed));
+        calls
+    }
+
+    /// A call is over: complete, and in nobody's hands.
+    pub(crate) fn call_over(&self, call: &Arc<Call>) {
+        let mut queue = self.lock();
+        queue.calls.retain(|other| !Arc::ptr_eq(other, call));
+        self.end_if_done(&mut queue);
+    }
+
+    fn end_if_done(&self, queue: &mut Queue) {
+        if matches!(queue.phase, Phase::Closed) && queue.calls.is_empty() {
+            self.ending.store(true, Ordering::Release);
+            self.wake_all();
+        }
+    }
+
+    // ---- waking keepers ----
+
+    /// Wakes one idle keeper, if there is one: there is something to take.
+    pub(crate) fn wake_idle(&self) {
+        // Orders the items that were just queued before this look at the idle count, against the
+        // fence in `rest`: one of both sides sees the other.
+        fence(Ordering::SeqCst);
+        if self.idle.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let chosen = {
+            let mut queue = self.lock();
+            let chosen = queue.idle.pop();
+            self.idle.store(queue.idle.len(), Ordering::Relaxed);
+            chosen
+        };
+        if let Some(seat) = chosen.and_then(|seat| self.seats.get(seat)) {
+            seat.wake();
+        }
+    }
+
+    /// Wakes every keeper whose worker has items: one of them may have to end.
+    pub(crate) fn wake_busy(&self) {
+        self.seats.iter().filter(|seat| seat.is_busy()).for_each(Seat::wake);
+    }
+
+    fn wake_all(&self) {
+        self.seats.iter().for_each(Seat::wake);
+    }
+
+    /// A keeper has nothing to do. False if there is something after all.
+    pub(crate) fn rest(&self, seat: usize) -> bool {
+        let mut queue = self.lock();
+        if !queue.idle.contains(&seat) {
+            queue.idle.push(seat);
+        }
+        self.idle.store(queue.idle.len(), Ordering::Relaxed);
+        drop(queue);
+        fence(Ordering::SeqCst);
+        let queue = self.lock();
+        !queue.calls.iter().any(|call| call.may_have_items() && !call.is_gated())
+    }
+
+    /// A keeper has something to do again.
+    pub(crate) fn unrest(&self, seat: usize) {
+        let mut queue = self.lock();
+        queue.idle.retain(|other| *other != seat);
+        self.idle.store(queue.idle.len(), Ordering::Relaxed);
+    }
+
+    /// Whether some keeper has nothing to do.
+    pub(crate) fn someone_rests(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) > 0
+    }
+
+    /// An idle keeper asks the one with the most unclaimed items for some of them.
+    pub(crate) fn ask_for_items(&self) {
+        let richest = self.seats.iter().max_by_key(|seat| seat.unclaimed());
+        if let Some(seat) = richest.filter(|seat| seat.unclaimed() > 0) {
+            seat.ask();
+        }
+    }
+
+    // ---- workers ----
+
+    pub(crate) fn keeper_started(&self) {
+        self.lock().keepers += 1;
+    }
+
+    pub(crate) fn keeper_ended(&self) {
+        let mut queue = self.lock();
+        queue.keepers -= 1;
+        if queue.keepers == 0 {
+            self.observers.close();
+        }
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    /// A worker is ready for items.
+    pub(crate) fn worker_ready(&self) {
+        let mut queue = self.lock();
+        if !queue.ready_once {
+            queue.ready_once = true;
+            drop(queue);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Items have ended on some worker, so workers work.
+    pub(crate) fn worker_works(&self) {
+        if self.struck.swap(false, Ordering::Relaxed) {
+            self.lock().strikes.clear();
+        }
+    }
+
+    /// A worker ended before it had run anything. Too many of these break the pool: `cause` then
+    /// is what pending and new calls are told.
+    pub(crate) fn strike(&self, cause: PoolError, fatal: bool) {
+        let mut queue = self.lock();
+        let now = Instant::now();
+        queue.strikes.retain(|at| now.duration_since(*at) < STRIKE_TIME);
+        queue.strikes.push_back(now);
+        self.struck.store(true, Ordering::Relaxed);
+        let out = fatal || queue.strikes.len() >= STRIKES + self.seats.len();
+        if !out || matches!(queue.phase, Phase::Terminated | Phase::Broken(_)) {
+            return;
+        }
+        queue.phase = Phase::Broken(cause.clone());
+        let calls = std::mem::take(&mut queue.calls);
+        self.ending.store(true, Ordering::Release);
+        drop(queue);
+        for call in calls {
+            call.stop(Stop::Failed(cause.clone()));
+        }
+        self.wake_all();
+        self.changed.notify_all();
+    }
+
+    /// Waits until the first worker is ready.
+    ///
+    /// # Errors
+    /// If the pool broke first.
+    pub(crate) fn wait_first_ready(&self) -> Result<(), PoolError> {
+        let mut queue = self.lock();
+        loop {
+            if let Phase::Broken(error) = &queue.phase {
+                return Err(error.clone());
+            }
+            if queue.ready_once {
+                return Ok(());
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    // ---- the end ----
+
+    /// Refuses new calls.
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        if matches!(queue.phase, Phase::Open) {
+            queue.phase = Phase::Closed;
+            self.end_if_done(&mut queue);
+        }
+    }
+
+    /// Ends every call and every worker.
+    pub(crate) fn terminate(&self) {
+        let mut queue = self.lock();
+        if matches!(queue.phase, Phase::Open | Phase::Closed) {
+            queue.phase = Phase::Terminated;
+        }
+        let calls = std::mem::take(&mut queue.calls);
+        self.ending.store(true, Ordering::Release);
+        drop(queue);
+        for call in calls {
+            call.stop(Stop::Terminated);
+        }
+        self.wake_all();
+    }
+
+    /// Waits until all workers have ended; false if the deadline passed first.
+    ///
+    /// # Errors
+    /// If the pool still takes calls: it would never end.
+    pub(crate) fn join(&self, deadline: Option<Instant>) -> Result<bool, PoolError> {
+        if matches!(self.lock().phase, Phase::Open) {
+            return Err(PoolError::usage("join needs `close` or `terminate` before it"));
+        }
+        self.joining.fetch_add(1, Ordering::SeqCst);
+        let calls = self.lock().calls.clone();
+        for call in calls {
+            call.release_window();
+        }
+        let mut queue = self.lock();
+        let done = loop {
+            if queue.keepers == 0 {
+                break true;
+            }
+            queue = match deadline {
+                None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break false;
+                    }
+                    let waited = self.changed.wait_timeout(queue, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        };
+        drop(queue);
+        self.joining.fetch_sub(1, Ordering::SeqCst);
+        Ok(done)
+    }
+}

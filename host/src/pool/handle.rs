@@ -1,0 +1,190 @@
+//! The handle of an asynchronous call.
+//!
+//! This module must not change a call except by `cancel`.
+
+use super::error::{CallError, PoolError};
+use super::function::typed;
+use crate::call::Call;
+use crate::call::store::Out;
+use crate::call::wait::End;
+use crate::outcome::{TaskError, TaskErrorKind};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Makes what the caller wants of all outcomes of a complete call, in input order.
+pub(super) type Finish<T> = fn(&Arc<Call>, Vec<Out>) -> Result<T, CallError>;
+
+/// The handle of an asynchronous call. Python: `multiprocessing.pool.AsyncResult`.
+///
+/// It is a [`Future`] as well. Dropping it does not cancel the call; [`cancel`](Self::cancel) does.
+#[must_use = "a handle that is dropped leaves its call running"]
+pub struct AsyncResult<T> {
+    call: Arc<Call>,
+    finish: Finish<T>,
+}
+
+impl<T> fmt::Debug for AsyncResult<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncResult").field("ready", &self.ready()).finish_non_exhaustive()
+    }
+}
+
+impl<T> AsyncResult<T> {
+    pub(super) fn new(call: Arc<Call>, finish: Finish<T>) -> Self {
+        Self { call, finish }
+    }
+
+    /// Blocks until the call is ready and gives its result. May be called again.
+    ///
+    /// # Errors
+    /// What the call ended in.
+    ///
+    /// # Blocking
+    /// Until every item has ended and callbacks have returned.
+    ///
+    /// # Worker death
+    /// Ends as [`TaskErrorKind::WorkerDied`] for the item concerned; this never hangs.
+    pub fn get(&self) -> Result<T, CallError> {
+        self.call.wait_ready(None);
+        self.finish_with(self.call.outs())
+    }
+
+    /// As [`get`](Self::get), but gives up after `timeout`, with `None`. The call goes on, and may
+    /// be asked again.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_timeout(&self, timeout: Duration) -> Option<Result<T, CallError>> {
+        self.wait(Some(timeout)).then(|| self.finish_with(self.call.outs()))
+    }
+
+    /// Waits until the call is ready, at most for `timeout`, and tells whether it is. Python's
+    /// `wait` tells nothing.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.call.wait_ready(deadline)
+    }
+
+    /// Whether the call is ready, with a value or an error. Does not block.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.call.is_ready()
+    }
+
+    /// Whether the call ended without an error.
+    ///
+    /// # Errors
+    /// [`PoolErrorKind::Usage`](crate::PoolErrorKind::Usage) before it is ready, as in Python.
+    pub fn successful(&self) -> Result<bool, PoolError> {
+        if !self.ready() {
+            return Err(PoolError::usage("the call is not ready"));
+        }
+        let failed = |out: &Out| matches!(out, Out::Error(_));
+        let complete = matches!(self.call.end(), End::Complete);
+        Ok(complete && !self.call.outs().iter().any(failed))
+    }
+
+    /// Ends the call: items that have not ended are [`TaskErrorKind::Cancelled`] at once, a worker
+    /// that runs one of them is killed. Items that have ended stay as they are.
+    pub fn cancel(&self) {
+        self.call.cancel(Duration::ZERO);
+    }
+
+    /// As `get`, for a handle that nobody else has.
+    pub(super) fn take(self) -> Result<T, CallError> {
+        self.call.wait_ready(None);
+        self.finish_with(self.call.take_outs())
+    }
+
+    fn finish_with(&self, outs: Vec<Out>) -> Result<T, CallError> {
+        let result = (self.finish)(&self.call, outs);
+        match self.call.end() {
+            End::Callback(panic) => {
+                Err(CallError::Callback { panic, cause: result.err().map(Box::new) })
+            }
+            _ => result,
+        }
+    }
+}
+
+impl<T> Future for AsyncResult<T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.call.poll_ready(context).map(|()| self.finish_with(self.call.outs()))
+    }
+}
+
+/// What ended the call as a whole, if something did.
+fn whole(call: &Call) -> Result<(), CallError> {
+    match call.end() {
+        End::Pool(error) => Err(CallError::Pool(error)),
+        End::Input(error) => Err(CallError::Input(error)),
+        End::Complete | End::Callback(_) => Ok(()),
+    }
+}
+
+/// One item's value.
+pub(super) fn single<R: DeserializeOwned>(
+    call: &Arc<Call>,
+    outs: Vec<Out>,
+) -> Result<R, CallError> {
+    whole(call)?;
+    let Some(out) = outs.into_iter().next() else {
+        return Err(CallError::Pool(PoolError::terminated()));
+    };
+    decode(call, 0, &out, typed).map_err(CallError::Task)
+}
+
+/// Every item's value, or the error of the lowest failed index.
+pub(super) fn all<R: DeserializeOwned>(
+    call: &Arc<Call>,
+    outs: Vec<Out>,
+) -> Result<Vec<R>, CallError> {
+    whole(call)?;
+    if let Some(error) = blamed(&outs) {
+        return Err(CallError::Task(error.clone()));
+    }
+    let values = outs.iter().enumerate().map(|(at, out)| decode(call, at as u64, out, typed));
+    values.collect::<Result<_, _>>().map_err(CallError::Task)
+}
+
+/// The error that stands for a call: that of the lowest index, but not one that only followed from
+/// another.
+pub(super) fn blamed(outs: &[Out]) -> Option<&TaskError> {
+    let errors = || {
+        outs.iter().filter_map(|out| match out {
+            Out::Error(error) => Some(error),
+            Out::Value { .. } => None,
+        })
+    };
+    errors().find(|error| error.kind() != TaskErrorKind::Cancelled).or_else(|| errors().next())
+}
+
+/// Every item's outcome.
+pub(super) fn outcomes<R: DeserializeOwned>(
+    call: &Arc<Call>,
+    outs: Vec<Out>,
+) -> Result<Vec<Result<R, TaskError>>, CallError> {
+    whole(call)?;
+    let outs = outs.iter().enumerate();
+    Ok(outs.map(|(at, out)| decode(call, at as u64, out, typed)).collect())
+}
+
+/// Decodes one outcome.
+pub(super) fn decode<R>(
+    call: &Call,
+    index: u64,
+    out: &Out,
+    decode: fn(&Call, &Out) -> Result<R, crate::outcome::Failure>,
+) -> Result<R, TaskError> {
+    match out {
+        Out::Error(error) => Err(error.clone()),
+        Out::Value { attempts, .. } => decode(call, out)
+            .map_err(|failure| TaskError::new(index, *attempts, failure, out.logs())),
+    }
+}

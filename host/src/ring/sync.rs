@@ -1,0 +1,5 @@
+//! The atomics of the ring, in one place, so that the model checker can put its own here.
+//!
+//! This module must not hold logic: `tests/loom` replaces it as a whole.
+
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
