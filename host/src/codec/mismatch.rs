@@ -59,13 +59,9 @@ impl Mismatch {
     }
 
     /// The path from the whole value to the misfit: `$`, `.key` and `[index]`.
-    pub(crate) fn path(&self) -> String {
+    #[cfg(test)]
+    pub(super) fn path(&self) -> String {
         format!("${}", self.0.path)
-    }
-
-    /// What does not fit there.
-    pub(crate) fn why(&self) -> &str {
-        &self.0.why
     }
 
     /// The same misfit, seen from the value that holds it under `key`.

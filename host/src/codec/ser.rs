@@ -25,7 +25,7 @@ use std::fmt;
 /// `Some`. Any Rust integer goes into any integer type that can hold it, and into a float type if
 /// that is exact; an `f64` goes into `f32` rounded, unless it would become infinite. Strings go
 /// into `list<u8>` as UTF-8, maps into records, flags and `list<tuple<K, V>>`, and Rust enums,
-/// externally tagged as serde does by default, into variants, enums, results and (unit variants)
+/// externally tagged as serde does by default, into variants, enums, results and (bare variants)
 /// strings.
 ///
 /// # Errors

@@ -13,10 +13,17 @@ use crate::codec::types::Type;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// How serde_json shows a number when another crate of the build has switched its feature
 /// `arbitrary_precision` on: as an object with this one key.
 const NUMBER: &str = "$serde_json::private::Number";
+
+/// Whether that is so in this build; else such an object is an object like any other.
+static NUMBERS_ARE_OBJECTS: LazyLock<bool> = LazyLock::new(|| {
+    let number = serde_json::from_str::<serde_json::Number>("1.10");
+    number.is_ok_and(|number| number.to_string() == "1.10")
+});
 
 /// A key, turned into whatever the function makes of it, without a `String` in between.
 struct Key<F>(F);
@@ -179,7 +186,7 @@ pub(super) fn number<'de, A: MapAccess<'de>>(
     sink: &mut Sink<'_>,
 ) -> Result<(), A::Error> {
     let key = entries.next_key_seed(Key(|key: &str| key == NUMBER))?;
-    if key != Some(true) {
+    if key != Some(true) || !*NUMBERS_ARE_OBJECTS {
         return sink.fail(Mismatch::expected(ty, "an object"));
     }
     let text = entries.next_value::<String>()?;

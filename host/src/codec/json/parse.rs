@@ -6,7 +6,6 @@ use super::objects;
 use super::scalars::{found, plain_integer, put_decimal, put_float};
 use crate::codec::binary::Writer;
 use crate::codec::mismatch::Mismatch;
-use crate::codec::names::{Style, find};
 use crate::codec::numbers::put_integer;
 use crate::codec::types::{Signature, Type};
 use base64::Engine as _;

@@ -11,7 +11,7 @@ pub(super) trait Take: Sized {
     type Taken;
     const WANTED: &str;
 
-    /// Takes a string, a `char`, or the name of a unit variant.
+    /// Takes a string, a `char`, or the name of a bare variant.
     fn text(self, text: &str) -> Result<Self::Taken, Mismatch> {
         misfit::<Self, _>(format_args!("string {text:?}"))
     }

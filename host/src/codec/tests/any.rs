@@ -6,7 +6,7 @@ use std::fmt;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Any {
-    Unit,
+    Nothing,
     Bool(bool),
     Signed(i64),
     Unsigned(u64),
@@ -39,7 +39,7 @@ impl Any {
 impl Serialize for Any {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Unit => serializer.serialize_unit(),
+            Self::Nothing => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Signed(value) => serializer.serialize_i64(*value),
             Self::Unsigned(value) => serializer.serialize_u64(*value),
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for AnyVisitor {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Any, E> {
-        Ok(Any::Unit)
+        Ok(Any::Nothing)
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Any, E> {

@@ -104,6 +104,15 @@ fn scalar_value(entropy: &mut Entropy) -> char {
     }
 }
 
+/// The one NaN that JSON has, for all.
+fn float(value: f32) -> f32 {
+    if value.is_nan() { f32::NAN } else { value }
+}
+
+fn double(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
 fn put_value(ty: &Type, entropy: &mut Entropy, out: &mut Vec<u8>) {
     match ty {
         Type::Bool => Writer(out).bool(pick(entropy, 2) == 1),
@@ -111,15 +120,8 @@ fn put_value(ty: &Type, entropy: &mut Entropy, out: &mut Vec<u8>) {
         Type::S16 | Type::U16 => out.extend(integer::<2>(entropy)),
         Type::S32 | Type::U32 => out.extend(integer::<4>(entropy)),
         Type::S64 | Type::U64 => out.extend(integer::<8>(entropy)),
-        Type::F32 => {
-            let float = f32::from_le_bytes(integer(entropy));
-            // JSON has one NaN.
-            out.extend(if float.is_nan() { f32::NAN } else { float }.to_le_bytes());
-        }
-        Type::F64 => {
-            let float = f64::from_le_bytes(integer(entropy));
-            out.extend(if float.is_nan() { f64::NAN } else { float }.to_le_bytes());
-        }
+        Type::F32 => out.extend(float(f32::from_le_bytes(integer(entropy))).to_le_bytes()),
+        Type::F64 => out.extend(double(f64::from_le_bytes(integer(entropy))).to_le_bytes()),
         Type::Char => Writer(out).char(scalar_value(entropy)),
         Type::String => {
             let text: String = (0..pick(entropy, 6)).map(|_| scalar_value(entropy)).collect();

@@ -162,7 +162,7 @@ fn results_and_units() {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Shape {
     Empty,
-    UnitCircle(f64),
+    FullCircle(f64),
     RightAngle(u8, u8),
     #[serde(rename = "BOX")]
     Cuboid {
@@ -171,13 +171,13 @@ enum Shape {
     },
 }
 
-const SHAPE: &str = "variant{empty, unit-circle(f64), right-angle(tuple<u8, u8>), \
+const SHAPE: &str = "variant{empty, full-circle(f64), right-angle(tuple<u8, u8>), \
                      box(record{side-length: u32, label: option<string>})}";
 
 #[test]
 fn enums_of_all_shapes() {
     round(SHAPE, Shape::Empty, "\"empty\"");
-    round(SHAPE, Shape::UnitCircle(1.5), r#"{"unit-circle":1.5}"#);
+    round(SHAPE, Shape::FullCircle(1.5), r#"{"full-circle":1.5}"#);
     round(SHAPE, Shape::RightAngle(3, 4), r#"{"right-angle":[3,4]}"#);
     round(
         SHAPE,
@@ -186,19 +186,19 @@ fn enums_of_all_shapes() {
     );
     round(
         &format!("list<{SHAPE}>"),
-        vec![Shape::Empty, Shape::UnitCircle(0.0)],
-        r#"["empty",{"unit-circle":0.0}]"#,
+        vec![Shape::Empty, Shape::FullCircle(0.0)],
+        r#"["empty",{"full-circle":0.0}]"#,
     );
     refuse("variant{empty(u8)}", Shape::Empty);
     refuse("variant{empty(option<u8>)}", Shape::Empty);
-    refuse("variant{unit-circle}", Shape::UnitCircle(1.0));
+    refuse("variant{full-circle}", Shape::FullCircle(1.0));
     refuse("variant{right-angle(tuple<u8>)}", Shape::RightAngle(1, 2));
     refuse("variant{right-angle(tuple<u8, u8, u8>)}", Shape::RightAngle(1, 2));
     let error = encode(&ty("variant{right-angle(tuple<u8, bool>)}"), &Shape::RightAngle(1, 2));
     assert_eq!(error.unwrap_err().path(), "$.right-angle[1]");
     let error = decode::<Shape>(&ty("variant{empty, cone}"), &[1]).unwrap_err();
     assert!(error.to_string().contains("cone"), "{error}");
-    assert!(decode::<Shape>(&ty("variant{unit-circle}"), &[0]).is_err());
+    assert!(decode::<Shape>(&ty("variant{full-circle}"), &[0]).is_err());
     assert!(decode::<Shape>(&ty("variant{empty(u8)}"), &[0, 1]).is_err());
 }
 
