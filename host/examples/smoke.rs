@@ -7,13 +7,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
       (func (export "trap") (param i64) (result i64) unreachable))"#;
     let t = Instant::now();
     let pool = Pool::builder(TaskModule::from_bytes("square.wat", wat.as_bytes()))
-        .processes(2).instance(if std::env::args().len() > 1 { Instance::Reuse } else { Instance::Fresh }).build()?;
+        .processes(2)
+        .instance(if std::env::args().len() > 1 { Instance::Reuse } else { Instance::Fresh })
+        .build()?;
     println!("built in {:?}", t.elapsed());
     let x: i64 = pool.apply("square", &7)?;
     println!("{x}");
     println!("{:?}", pool.apply::<_, i64>("trap", &7));
     let t = Instant::now();
-    for i in 0..1000 { let y: i64 = pool.apply("square", &i)?; assert_eq!(y, i*i); }
+    for i in 0..1000 {
+        let y: i64 = pool.apply("square", &i)?;
+        assert_eq!(y, i * i);
+    }
     println!("apply {:?}", t.elapsed() / 1000);
     for n in [1000_i64, 1_000_000] {
         let t = Instant::now();
@@ -23,7 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("map {n}: {:?} per item", t.elapsed() / n as u32);
         let t = Instant::now();
         let mut k = 0;
-        for (i, r) in pool.imap::<_, i64>("square", 0..n)?.enumerate() { assert_eq!(r?, (i*i) as i64); k += 1; }
+        for (i, r) in pool.imap::<_, i64>("square", 0..n)?.enumerate() {
+            assert_eq!(r?, (i * i) as i64);
+            k += 1;
+        }
         assert_eq!(k, n);
         println!("imap {n}: {:?} per item", t.elapsed() / n as u32);
         let t = Instant::now();

@@ -242,8 +242,9 @@ impl Description {
 
     fn list(&self, of: impl IntoIterator<Item = usize>) -> String {
         let functions = of.into_iter().filter_map(|at| self.functions.get(at));
-        let texts: Vec<String> =
-            functions.map(|function| format!("`{}{}`", function.name, function.signature)).collect();
+        let texts: Vec<String> = functions
+            .map(|function| format!("`{}{}`", function.name, function.signature))
+            .collect();
         texts.join(", ")
     }
 }

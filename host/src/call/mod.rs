@@ -12,7 +12,6 @@ pub(crate) mod feed;
 pub(crate) mod spec;
 pub(crate) mod store;
 
-
 pub(crate) mod wait;
 
 use crate::event::Tally;

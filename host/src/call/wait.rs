@@ -128,7 +128,8 @@ impl Call {
         let inner = self.lock();
         let window = self.window_items(&inner);
         let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
-        window.saturating_sub(used) >= (window / 4).max(1) || inner.store.ended() == inner.store.accepted()
+        window.saturating_sub(used) >= (window / 4).max(1)
+            || inner.store.ended() == inner.store.accepted()
     }
 
     fn window_items(&self, inner: &Inner) -> u64 {

@@ -5,7 +5,6 @@
 pub(crate) mod compiler;
 pub(crate) mod serve;
 
-
 pub(crate) mod worker;
 
 use crate::process::{Role, sys};

@@ -67,26 +67,37 @@ impl Linked {
         }
     }
 
-    pub(super) fn call(
+    /// Looks a function of the instance up.
+    pub(super) fn bind(
         &self,
         store: &mut Store<State>,
         instance: Instance,
+        index: usize,
+    ) -> Result<Func, Stop> {
+        let func = instance.get_func(store, self.function(index)?.export);
+        Ok(func.ok_or_else(|| format_err!("an export of the artifact is no function"))?)
+    }
+
+    pub(super) fn call(
+        &self,
+        store: &mut Store<State>,
+        func: Func,
         waiter: Option<&Waiter>,
         index: usize,
         input: Input<'_>,
         output: &mut Output<'_>,
     ) -> End {
-        let function = self
-            .functions
-            .get(index)
-            .ok_or_else(|| Stop::Input(format!("there is no function {index}")))?;
-        let func = instance
-            .get_func(&mut *store, &function.export)
-            .ok_or_else(|| format_err!("an export of the artifact is no function"))?;
+        let function = self.function(index)?;
         match function.typed {
             Some(typed) => typed(func, store, waiter, input, output),
             None => dynamic(func, store, waiter, &function.signature, input, output),
         }
+    }
+
+    fn function(&self, index: usize) -> Result<&Function, Stop> {
+        self.functions
+            .get(index)
+            .ok_or_else(|| Stop::Input(format!("there is no function {index}")))
     }
 }
 

@@ -9,8 +9,8 @@ use crate::codec::Reader;
 use crate::codec::types::{Signature, Type};
 use crate::description::{Description, ModuleKind};
 use wasmtime::{
-    Extern, ExternType, Func, Instance, InstancePre, Linker, Module, ModuleExport, Store, Val,
-    WasmParams, WasmResults, format_err,
+    Extern, ExternType, Func, Instance, InstancePre, Linker, Module, ModuleExport, Store,
+    TypedFunc, Val, WasmParams, WasmResults, format_err,
 };
 
 /// A core module, linked.
@@ -23,10 +23,16 @@ pub(super) struct Core {
 struct Function {
     export: ModuleExport,
     signature: Signature,
-    typed: Option<Typed>,
+    bind: Option<Bind>,
 }
 
-type Typed = fn(Func, &mut Store<State>, Option<&Waiter>, Input<'_>, &mut Output<'_>) -> End;
+/// A function of one instance, looked up and checked: doing so costs more than a call.
+pub(super) enum Handle {
+    Typed(Box<dyn Call>),
+    Dynamic(Func),
+}
+
+type Bind = fn(Func, &Store<State>) -> wasmtime::Result<Box<dyn Call>>;
 type End = Result<(), Stop>;
 
 impl Core {
@@ -45,8 +51,8 @@ impl Core {
                 ModuleKind::CommandP1 => Signature::default(),
                 _ => info.signature.clone(),
             };
-            let typed = typed(&signature);
-            functions.push(Function { export, signature, typed });
+            let bind = typed(&signature);
+            functions.push(Function { export, signature, bind });
         }
         let initialize = match module.get_export(INITIALIZE) {
             Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => {
@@ -77,24 +83,43 @@ impl Core {
         Ok(instance)
     }
 
-    pub(super) fn call(
+    /// Looks a function of the instance up.
+    pub(super) fn bind(
         &self,
         store: &mut Store<State>,
         instance: Instance,
+        index: usize,
+    ) -> Result<Handle, Stop> {
+        let function = self.function(index)?;
+        let func = lookup(store, instance, &function.export)?;
+        Ok(match function.bind {
+            Some(bind) => Handle::Typed(bind(func, store)?),
+            None => Handle::Dynamic(func),
+        })
+    }
+
+    pub(super) fn call(
+        &self,
+        store: &mut Store<State>,
+        handle: &Handle,
         waiter: Option<&Waiter>,
         index: usize,
         input: Input<'_>,
         output: &mut Output<'_>,
     ) -> End {
-        let function = self
-            .functions
-            .get(index)
-            .ok_or_else(|| Stop::Input(format!("there is no function {index}")))?;
-        let func = lookup(store, instance, &function.export)?;
-        match function.typed {
-            Some(typed) => typed(func, store, waiter, input, output),
-            None => dynamic(func, store, waiter, &function.signature, input, output),
+        match handle {
+            Handle::Typed(typed) => typed.call(store, waiter, input, output),
+            Handle::Dynamic(func) => {
+                let signature = &self.function(index)?.signature;
+                dynamic(*func, store, waiter, signature, input, output)
+            }
         }
+    }
+
+    fn function(&self, index: usize) -> Result<&Function, Stop> {
+        self.functions
+            .get(index)
+            .ok_or_else(|| Stop::Input(format!("there is no function {index}")))
     }
 }
 
@@ -226,26 +251,45 @@ impl<N: Number + WasmResults> Outcome for N {
     }
 }
 
-fn call<P: Params, R: Outcome>(
+/// A call that is compiled in.
+pub(super) trait Call {
+    fn call(
+        &self,
+        store: &mut Store<State>,
+        waiter: Option<&Waiter>,
+        input: Input<'_>,
+        output: &mut Output<'_>,
+    ) -> End;
+}
+
+impl<P: Params + 'static, R: Outcome + 'static> Call for TypedFunc<P, R> {
+    fn call(
+        &self,
+        store: &mut Store<State>,
+        waiter: Option<&Waiter>,
+        mut input: Input<'_>,
+        output: &mut Output<'_>,
+    ) -> End {
+        let params = P::take(input.binary()?)?;
+        input.end()?;
+        let result = match waiter {
+            None => TypedFunc::call(self, store, params)?,
+            Some(waiter) => waiter.wait(self.call_async(store, params))?,
+        };
+        result.put(output);
+        output.end()
+    }
+}
+
+fn bind<P: Params + 'static, R: Outcome + 'static>(
     func: Func,
-    store: &mut Store<State>,
-    waiter: Option<&Waiter>,
-    mut input: Input<'_>,
-    output: &mut Output<'_>,
-) -> End {
-    let params = P::take(input.binary()?)?;
-    input.end()?;
-    let typed = func.typed::<P, R>(&mut *store)?;
-    let result = match waiter {
-        None => typed.call(store, params)?,
-        Some(waiter) => waiter.wait(typed.call_async(store, params))?,
-    };
-    result.put(output);
-    output.end()
+    store: &Store<State>,
+) -> wasmtime::Result<Box<dyn Call>> {
+    Ok(Box::new(func.typed::<P, R>(store)?))
 }
 
 /// The compiled-in call for a signature, if there is one: 15 ns against 75 by `Val`.
-fn typed(signature: &Signature) -> Option<Typed> {
+fn typed(signature: &Signature) -> Option<Bind> {
     macro_rules! candidates {
         ($($params:ty),+ $(,)?) => {
             $(candidates!(@ $params; (), i32, i64, f32, f64);)+
@@ -254,7 +298,7 @@ fn typed(signature: &Signature) -> Option<Typed> {
             if <$params as Params>::matches(&signature.params)
                 && <$result as Outcome>::matches(signature.result.as_ref())
             {
-                return Some(call::<$params, $result>);
+                return Some(bind::<$params, $result>);
             }
         )+};
     }

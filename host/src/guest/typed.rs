@@ -57,7 +57,7 @@ impl Part for Bytes {
         ty.is_some_and(Type::is_bytes)
     }
     fn put(lifted: Vec<u8>, output: &mut Output<'_>) -> End {
-        output.run(&lifted)
+        output.own(lifted)
     }
 }
 
@@ -77,7 +77,7 @@ impl Part for Text {
         ty == Some(&Type::String)
     }
     fn put(lifted: String, output: &mut Output<'_>) -> End {
-        output.run(lifted.as_bytes())
+        output.own(lifted.into_bytes())
     }
 }
 

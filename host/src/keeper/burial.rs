@@ -30,10 +30,10 @@ impl Keeper {
         };
         let worked = worker.items > 0 || started > 0;
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
-        self.core.stats.recalled.fetch_add(
-            legs.iter().map(|leg| leg.span.len() as u64).sum(),
-            Ordering::Relaxed,
-        );
+        self.core
+            .stats
+            .recalled
+            .fetch_add(legs.iter().map(|leg| leg.span.len() as u64).sum(), Ordering::Relaxed);
         for leg in legs {
             leg.call.give_back(leg.span);
         }

@@ -78,7 +78,11 @@ impl Pool {
     ///
     /// # Errors
     /// As there, and if there is no such function.
-    pub fn starmap_async<I, R>(&self, name: &str, items: I) -> Result<AsyncResult<Vec<R>>, PoolError>
+    pub fn starmap_async<I, R>(
+        &self,
+        name: &str,
+        items: I,
+    ) -> Result<AsyncResult<Vec<R>>, PoolError>
     where
         I: IntoIterator<Item: Serialize>,
         R: DeserializeOwned,
@@ -90,7 +94,11 @@ impl Pool {
     ///
     /// # Errors
     /// As there, and if there is no such function.
-    pub fn map_outcomes<I, R>(&self, name: &str, items: I) -> Result<Vec<Result<R, TaskError>>, CallError>
+    pub fn map_outcomes<I, R>(
+        &self,
+        name: &str,
+        items: I,
+    ) -> Result<Vec<Result<R, TaskError>>, CallError>
     where
         I: IntoIterator<Item: Serialize>,
         R: DeserializeOwned,

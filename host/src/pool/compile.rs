@@ -61,8 +61,7 @@ fn compile(
 ) -> Result<(Description, Vec<u8>), BuildError> {
     let name = module.name();
     let failed = |text: String| BuildError::new(BuildErrorKind::Workers, text);
-    let mut child =
-        spawn(Role::Compiler, program).map_err(|error| failed(error.to_string()))?;
+    let mut child = spawn(Role::Compiler, program).map_err(|error| failed(error.to_string()))?;
     let talked = child.control().and_then(|control| talk(control, module, settings));
     child.close_control();
     match talked {
@@ -91,11 +90,7 @@ fn is_broken_off(error: &io::Error) -> bool {
 
 type Answer = Result<(Description, Vec<u8>), String>;
 
-fn talk(
-    control: &UnixStream,
-    module: &TaskModule,
-    settings: EngineSettings,
-) -> io::Result<Answer> {
+fn talk(control: &UnixStream, module: &TaskModule, settings: EngineSettings) -> io::Result<Answer> {
     let bytes = fds::sealed_file("sandpool-module", module.bytes())?;
     let hello: Hello = receive(control)?;
     if let Err(mismatch) = hello.check() {

@@ -3,9 +3,10 @@
 //! This module must not parse: workers do, in parallel.
 
 use super::error::{CallError, InputError, PoolError};
-use super::function::{Function, Plan, Shape};
+use super::function::Function;
 use super::handle::{blamed, decode};
 use super::iter::Imap;
+use super::submit::{Plan, Shape};
 use crate::call::Call;
 use crate::call::feed::{self, Step};
 use crate::call::store::{Order, Out};
@@ -200,10 +201,7 @@ impl Documents {
 }
 
 /// Makes a feeder's source of a document source.
-fn pulling(
-    call: Arc<Call>,
-    mut source: impl DocumentSource,
-) -> impl FnMut(&mut Vec<u8>) -> Step {
+fn pulling(call: Arc<Call>, mut source: impl DocumentSource) -> impl FnMut(&mut Vec<u8>) -> Step {
     let mut scratch = Vec::new();
     move |out: &mut Vec<u8>| {
         scratch.clear();

@@ -5,22 +5,18 @@
 use super::callbacks::Callbacks;
 use super::core::Core;
 use super::documents::Documents;
-use super::error::{CallError, InputError, PoolError, PoolErrorKind};
+use super::error::{CallError, PoolError, PoolErrorKind};
 use super::handle::{self, AsyncResult};
 use super::iter::Imap;
-use crate::call::chunk::Chunk;
-use crate::call::feed::{self, Step};
-use crate::call::spec::{Retry, Spec, Window};
-use crate::call::store::{Order, Out};
-use crate::call::Call;
+use super::submit::Shape;
+use crate::call::spec::Retry;
+use crate::call::store::Order;
 use crate::codec;
 use crate::description::{Form, FunctionInfo};
-use crate::outcome::{Failure, TaskError, TaskErrorKind};
+use crate::outcome::{TaskError, TaskErrorKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Bytes of items and results of a lazy call, by default.
@@ -45,14 +41,14 @@ pub enum ErrorPolicy {
 #[derive(Clone, Debug)]
 #[must_use = "a function does nothing until it is called"]
 pub struct Function {
-    core: Arc<Core>,
-    id: u32,
-    chunk: Option<usize>,
-    window: Option<usize>,
-    window_bytes: u64,
-    timeout: Option<Duration>,
-    retry: Retry,
-    policy: ErrorPolicy,
+    pub(super) core: Arc<Core>,
+    pub(super) id: u32,
+    pub(super) chunk: Option<usize>,
+    pub(super) window: Option<usize>,
+    pub(super) window_bytes: u64,
+    pub(super) timeout: Option<Duration>,
+    pub(super) retry: Retry,
+    pub(super) policy: ErrorPolicy,
 }
 
 impl Function {
@@ -351,190 +347,5 @@ impl Function {
         R: DeserializeOwned,
     {
         self.submit_lazy(items, Shape::Arguments, Order::Completion)
-    }
-
-    // ---- how ----
-
-    /// Checks the options and makes a call of them, which is not in the queue yet.
-    pub(super) fn call(&self, plan: Plan) -> Result<Arc<Call>, PoolError> {
-        let chunk = match self.chunk {
-            None => Chunk::Auto,
-            Some(items) => Chunk::Size(
-                NonZeroUsize::new(items)
-                    .ok_or_else(|| PoolError::usage("the chunk size must be at least 1"))?,
-            ),
-        };
-        if self.window == Some(0) {
-            return Err(PoolError::usage("the window must be at least 1"));
-        }
-        if self.timeout == Some(Duration::ZERO) {
-            return Err(PoolError::usage("a timeout must be longer than zero"));
-        }
-        let window = plan.lazy.then(|| Window {
-            items: self.window.map(|items| items as u64),
-            bytes: self.window_bytes,
-            open: Arc::new(AtomicBool::new(false)),
-        });
-        let spec = Spec {
-            function: self.id,
-            form: plan.form,
-            // Arguments in binary are always laid out one after the other.
-            star: plan.shape == Shape::Arguments && plan.form != Form::Binary,
-            order: plan.order,
-            chunk,
-            window,
-            timeout: self.timeout,
-            retry: self.retry.clone(),
-            fail_fast: !plan.lazy && self.policy == ErrorPolicy::FailFast,
-            callbacks: plan.callbacks.is_some(),
-        };
-        Ok(Call::new(Arc::clone(&self.core), spec))
-    }
-
-    pub(super) fn submit(&self, call: &Arc<Call>) -> Result<(), PoolError> {
-        self.core.submit(call)
-    }
-
-    fn submit_one<A: Serialize + ?Sized>(
-        &self,
-        argument: &A,
-        shape: Shape,
-        callbacks: Option<()>,
-    ) -> Result<Arc<Call>, PoolError> {
-        let call = self.call(Plan::eager(shape, callbacks))?;
-        let mut given = false;
-        let mut source = |out: &mut Vec<u8>| {
-            if std::mem::replace(&mut given, true) {
-                return Step::End;
-            }
-            encode(&call, shape, argument, out)
-        };
-        self.submit(&call)?;
-        feed::drain(&call, &mut source)?;
-        Ok(call)
-    }
-
-    fn submit_all<I: IntoIterator<Item: Serialize>>(
-        &self,
-        items: I,
-        shape: Shape,
-        callbacks: Option<()>,
-    ) -> Result<Arc<Call>, PoolError> {
-        let call = self.call(Plan::eager(shape, callbacks))?;
-        self.submit(&call)?;
-        // From here on a panic of the input must not leave the call in the queue.
-        let mut items = Started(items, &call).start();
-        let mut source = |out: &mut Vec<u8>| match items.next() {
-            Some(item) => encode(&call, shape, &item, out),
-            None => Step::End,
-        };
-        feed::drain(&call, &mut source)?;
-        Ok(call)
-    }
-
-    fn submit_lazy<I, R>(
-        &self,
-        items: I,
-        shape: Shape,
-        order: Order,
-    ) -> Result<Imap<R>, PoolError>
-    where
-        I: IntoIterator<Item: Serialize, IntoIter: Send + 'static>,
-        R: DeserializeOwned,
-    {
-        let plan = Plan { form: Form::Binary, shape, order, lazy: true, callbacks: None };
-        let call = self.call(plan)?;
-        let mut items = items.into_iter();
-        self.submit(&call)?;
-        let encoder = Arc::clone(&call);
-        feed::start(&call, move |out: &mut Vec<u8>| match items.next() {
-            Some(item) => encode(&encoder, shape, &item, out),
-            None => Step::End,
-        });
-        Ok(Imap::new(call, typed))
-    }
-}
-
-/// What an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// The value of the one parameter, or all of them by position or name.
-    Item,
-    /// An argument list, also for one parameter.
-    Arguments,
-}
-
-/// What sort of call.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) form: Form,
-    pub(super) shape: Shape,
-    pub(super) order: Order,
-    pub(super) lazy: bool,
-    pub(super) callbacks: Option<()>,
-}
-
-impl Plan {
-    fn eager(shape: Shape, callbacks: Option<()>) -> Self {
-        Self { form: Form::Binary, shape, order: Order::Input, lazy: false, callbacks }
-    }
-}
-
-/// An input whose iterator is made with the call in the queue already: if that panics, the call
-/// must be taken out again.
-struct Started<'a, I>(I, &'a Arc<Call>);
-
-impl<I: IntoIterator> Started<'_, I> {
-    fn start(self) -> I::IntoIter {
-        let guard = feed::CancelOnUnwind(self.1);
-        let items = self.0.into_iter();
-        std::mem::forget(guard);
-        items
-    }
-}
-
-/// Encodes one item for a call.
-fn encode<A: Serialize + ?Sized>(
-    call: &Call,
-    shape: Shape,
-    item: &A,
-    out: &mut Vec<u8>,
-) -> Step {
-    let before = out.len();
-    let star = shape == Shape::Arguments;
-    match codec::to_params(&call.info().signature, star, item, out) {
-        Ok(()) => call.check_size(out.len() - before),
-        Err(misfit) => Step::Misfit(Failure::new(TaskErrorKind::BadInput, misfit.to_string())),
-    }
-}
-
-/// Decodes one value.
-pub(super) fn typed<R: DeserializeOwned>(call: &Call, out: &Out) -> Result<R, Failure> {
-    codec::from_value(call.info().value_type(), out.bytes())
-        .map_err(|misfit| Failure::new(TaskErrorKind::BadOutput, misfit.to_string()))
-}
-
-impl Call {
-    /// The function that this call runs.
-    pub(crate) fn info(&self) -> &FunctionInfo {
-        &self.core.recipe.config.description.functions[self.spec.function as usize]
-    }
-
-    /// Whether an encoded item is small enough.
-    pub(super) fn check_size(&self, size: usize) -> Step {
-        let limit = self.core.recipe.config.limits.input;
-        if size as u64 <= limit {
-            return Step::Item;
-        }
-        let text = format!("the item has {size} bytes, the limit is {limit}");
-        let used = Some((size as u64, limit));
-        Step::Misfit(Failure { used, ..Failure::new(TaskErrorKind::BadInput, text) })
-    }
-}
-
-impl InputError {
-    /// For inputs that can fail.
-    pub(super) fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::failed(error.into())
     }
 }

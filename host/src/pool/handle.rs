@@ -3,7 +3,7 @@
 //! This module must not change a call except by `cancel`.
 
 use super::error::{CallError, PoolError};
-use super::function::typed;
+use super::submit::typed;
 use crate::call::Call;
 use crate::call::store::Out;
 use crate::call::wait::End;

@@ -14,11 +14,12 @@ pub(crate) mod handle;
 pub(crate) mod iter;
 pub(crate) mod module;
 mod processes;
+mod submit;
 
+use self::core::Core;
 use crate::description::Description;
 use crate::event::{Events, PoolStats};
 use builder::PoolBuilder;
-use self::core::Core;
 use error::{BuildError, PoolError};
 use function::Function;
 use module::TaskModule;

@@ -23,7 +23,6 @@ pub(crate) mod host;
 pub(crate) mod map;
 pub(crate) mod sync;
 
-
 pub(crate) mod word;
 pub(crate) mod worker;
 

@@ -195,8 +195,6 @@ impl Word {
     }
 
     fn swap(&self, from: u64, to: Reading) -> Result<(), u64> {
-        self.0
-            .compare_exchange(from, to.encode(), Ordering::AcqRel, Ordering::Acquire)
-            .map(|_| ())
+        self.0.compare_exchange(from, to.encode(), Ordering::AcqRel, Ordering::Acquire).map(|_| ())
     }
 }
