@@ -288,7 +288,9 @@ impl Call {
         self.note_queued(&inner);
         drop(inner);
         self.core.stats.submitted(items as u64);
-        self.core.wake_idle();
+        if !self.spec.driven {
+            self.core.wake_idle();
+        }
         true
     }
 

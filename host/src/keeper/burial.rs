@@ -4,9 +4,10 @@
 //! This module must not start an item again that may have been started, unless retries were asked
 //! for.
 
+use super::Parting;
 use super::batch::Batch;
+use super::link::Link;
 use super::worker::Worker;
-use super::{Keeper, Parting};
 use crate::call::Delivery;
 use crate::call::store::Out;
 use crate::event::{PoolEvent, WorkerEnd};
@@ -16,19 +17,19 @@ use crate::process::Ended;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-impl Keeper {
+impl Link {
     /// Kills what is left of a worker, reaps it, and settles its items.
-    pub(super) fn bury(&mut self, mut worker: Worker, parting: Parting) {
-        let ended = worker.end();
+    pub(super) fn bury(mut self, parting: &Parting) {
+        let ended = self.worker.end();
         if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_)) {
-            self.collect_last(&mut worker);
+            self.collect_last();
         }
         // A word that makes no sense may hide claims: then all that it had may have been started.
-        let started = match worker.ring.observe() {
-            Ok(_) => worker.ring.claimed_unended() as usize,
+        let started = match self.worker.ring.observe() {
+            Ok(_) => self.worker.ring.claimed_unended() as usize,
             Err(_) => self.flight.len(),
         };
-        let worked = worker.items > 0 || started > 0;
+        let worked = self.worker.items > 0 || started > 0;
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
             .stats
@@ -37,16 +38,16 @@ impl Keeper {
         for leg in legs {
             leg.call.give_back(leg.span);
         }
-        self.blame(&worker, &parting, ended);
+        self.blame(parting, ended);
         self.seat().show(0, 0);
         self.core.stats.workers_ended.fetch_add(1, Ordering::Relaxed);
-        let (seat, pid, items) = (self.seat, worker.pid(), worker.items);
-        let reason = WorkerEnd::of(&parting, ended);
+        let (seat, pid, items) = (self.seat, self.worker.pid(), self.worker.items);
+        let reason = WorkerEnd::of(parting, ended);
         self.core.observers.tell(|| PoolEvent::WorkerEnded { worker: seat, pid, reason, items });
-        let cause = match &parting {
+        let cause = match parting {
             Parting::Unprepared(failure) => Some(failure.message.clone()),
             Parting::Died | Parting::Broken(_) if !worked => {
-                Some(death(&worker, &parting, ended).message)
+                Some(death(&self.worker, parting, ended).message)
             }
             _ => None,
         };
@@ -56,10 +57,10 @@ impl Keeper {
     }
 
     /// Takes the results that the worker published before it died.
-    fn collect_last(&mut self, worker: &mut Worker) {
+    fn collect_last(&mut self) {
         let mut batch = Batch::default();
         // Half a frame, or a lie, ends the collection; what came before it was whole.
-        while let Ok(true) = batch.take(worker, &mut self.flight) {
+        while let Ok(true) = batch.take(&mut self.worker, &mut self.flight) {
             if batch.is_ripe(&self.flight) {
                 self.deliver(&mut batch);
             }
@@ -68,7 +69,7 @@ impl Keeper {
     }
 
     /// Ends the items that the worker had started and not finished.
-    fn blame(&mut self, worker: &Worker, parting: &Parting, ended: Ended) {
+    fn blame(&mut self, parting: &Parting, ended: Ended) {
         let now = Instant::now();
         let ran = now.saturating_duration_since(self.seen.1);
         let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
@@ -88,7 +89,7 @@ impl Keeper {
                 }
                 Parting::Condemned(kind) => Failure::new(*kind, ""),
                 Parting::Closed => Failure::new(TaskErrorKind::Terminated, ""),
-                _ => death(worker, parting, ended),
+                _ => death(&self.worker, parting, ended),
             };
             let kind = failure.kind.unwrap_or(TaskErrorKind::WorkerDied);
             if leg.call.spec.retry.wants(kind, attempts) {

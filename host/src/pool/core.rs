@@ -161,15 +161,17 @@ impl Core {
         if self.idle.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let chosen = {
-            let mut queue = self.lock();
-            let chosen = queue.idle.pop();
-            self.idle.store(queue.idle.len(), Ordering::Relaxed);
-            chosen
-        };
-        if let Some(seat) = chosen.and_then(|seat| self.seats.get(seat)) {
-            seat.wake();
+        if let Some(seat) = self.take_idle().and_then(|seat| self.seats.get(seat)) {
+            seat.call();
         }
+    }
+
+    /// Takes one keeper off the list of idle ones.
+    pub(crate) fn take_idle(&self) -> Option<usize> {
+        let mut queue = self.lock();
+        let chosen = queue.idle.pop();
+        self.idle.store(queue.idle.len(), Ordering::Relaxed);
+        chosen
     }
 
     /// Wakes every keeper whose worker has items: one of them may have to end.
