@@ -4,13 +4,13 @@
 //! This module must not start an item again that may have been started, unless retries were asked
 //! for.
 
-use super::batch::Batch;
 use super::worker::Worker;
 use super::{Keeper, Parting};
 use crate::call::Delivery;
 use crate::call::store::Out;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::pool::core::Strike;
 use crate::pool::error::{PoolError, PoolErrorKind};
 use crate::process::Ended;
 use std::sync::atomic::Ordering;
@@ -18,10 +18,12 @@ use std::time::Instant;
 
 impl Keeper {
     /// Kills what is left of a worker, reaps it, and settles its items.
-    pub(super) fn bury(&mut self, mut worker: Worker, parting: Parting) {
+    pub(super) fn bury(&mut self, mut worker: Worker, mut parting: Parting) {
         let ended = worker.end();
         if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_)) {
-            self.collect_last(&mut worker);
+            if let Some(last) = self.collect_last(&mut worker) {
+                parting = last;
+            }
         }
         // A word that makes no sense may hide claims: then all that it had may have been started.
         let started = match worker.ring.observe() {
@@ -29,6 +31,7 @@ impl Keeper {
             Err(_) => self.flight.len(),
         };
         let worked = worker.items > 0 || started > 0;
+        let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
             .stats
@@ -51,20 +54,20 @@ impl Keeper {
             _ => None,
         };
         if let Some(cause) = cause {
-            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), false);
+            // A worker that was idle may have been ended by somebody; that alone breaks no pool.
+            let weight = if was_idle { Strike::Passing } else { Strike::Lasting };
+            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), weight);
         }
     }
 
-    /// Takes the results that the worker published before it died.
-    fn collect_last(&mut self, worker: &mut Worker) {
-        let mut batch = Batch::default();
+    /// Takes the results that the worker published before it died. Gives a better reason for its
+    /// end, if it left one.
+    fn collect_last(&mut self, worker: &mut Worker) -> Option<Parting> {
         // Half a frame, or a lie, ends the collection; what came before it was whole.
-        while let Ok(true) = batch.take(worker, &mut self.flight) {
-            if batch.is_ripe(&self.flight) {
-                self.deliver(&mut batch);
-            }
+        match self.gather(worker) {
+            Err(unprepared @ Parting::Unprepared(_)) => Some(unprepared),
+            _ => None,
         }
-        self.deliver(&mut batch);
     }
 
     /// Ends the items that the worker had started and not finished.

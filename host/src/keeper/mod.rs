@@ -10,11 +10,13 @@ pub(crate) mod batch;
 mod burial;
 pub(crate) mod flight;
 pub(crate) mod seat;
+#[cfg(test)]
+mod tests;
 pub(crate) mod worker;
 
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, TaskErrorKind};
-use crate::pool::core::Core;
+use crate::pool::core::{Core, Strike};
 use crate::pool::error::{PoolError, PoolErrorKind, panic_text};
 use crate::ring::Violation;
 use crate::ring::word::Count;
@@ -99,7 +101,7 @@ pub(crate) fn start(core: &Arc<Core>, seat: usize) -> io::Result<()> {
         // A panic here is a bug of ours; it must not leave anybody waiting.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| keeper.run())) {
             let text = format!("a keeper panicked: {}", panic_text(&*panic));
-            core.strike(PoolError::new(PoolErrorKind::Broken, text), true);
+            core.strike(PoolError::new(PoolErrorKind::Broken, text), Strike::Fatal);
         }
         core.keeper_ended();
     });
@@ -128,9 +130,11 @@ impl Keeper {
                     self.keep(worker);
                 }
                 Err(StartError::Interrupted) => return,
-                Err(StartError::Refused(reason)) => self.core.strike(broken(&reason), true),
+                Err(StartError::Refused(reason)) => {
+                    self.core.strike(broken(&reason), Strike::Fatal)
+                }
                 Err(StartError::Failed(reason)) => {
-                    self.core.strike(broken(&reason), false);
+                    self.core.strike(broken(&reason), Strike::Lasting);
                     // What failed for want of room needs a moment; the strikes bound the tries.
                     std::thread::sleep(Duration::from_millis(20));
                 }
@@ -148,6 +152,8 @@ impl Keeper {
             }
         };
         self.core.unrest(self.seat);
+        // A wake-up that came meanwhile is another keeper's now.
+        self.core.wake_idle();
         self.bury(worker, parting);
     }
 
@@ -174,30 +180,44 @@ impl Keeper {
         if !worker.ring.has_results() {
             return Ok(false);
         }
-        let mut batch = Batch::default();
+        self.gather(worker).map(|()| true)
+    }
+
+    /// Takes the results that are there, frees their room, and delivers them.
+    fn gather(&mut self, worker: &mut Worker) -> Result<(), Parting> {
+        let mut batches = vec![Batch::default()];
         let taken = loop {
+            let Some(batch) = batches.last_mut() else { break Ok(()) };
             match batch.take(worker, &mut self.flight) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
+                // Only where there is an initializer can it fail; elsewhere this is a lie.
+                Err(Parting::Unprepared(_)) if self.core.recipe.config.initializer.is_none() => {
+                    break Err(Violation::Header.into());
+                }
                 Err(parting) => break Err(parting),
             }
             if batch.is_ripe(&self.flight) {
-                self.deliver(&mut batch);
+                batches.push(Batch::default());
             }
         };
         worker.ring.release();
         worker.ring_if_asleep();
-        self.deliver(&mut batch);
-        taken.map(|()| true)
+        let items: usize = batches.iter().map(Batch::len).sum();
+        if items > 0 {
+            let now = Instant::now();
+            let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
+            // What came together has cost alike, as far as anybody can tell.
+            let each = elapsed / u32::try_from(items).unwrap_or(u32::MAX);
+            for batch in batches.iter_mut().filter(|batch| batch.len() > 0) {
+                self.deliver(batch, each.saturating_mul(batch.len() as u32));
+            }
+        }
+        taken
     }
 
-    fn deliver(&mut self, batch: &mut Batch) {
-        let now = Instant::now();
-        let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
+    fn deliver(&mut self, batch: &mut Batch, elapsed: Duration) {
         let (items, failed) = batch.deliver(&self.core, elapsed);
-        if items == 0 {
-            return;
-        }
         self.core.worker_works();
         let worker = self.seat;
         self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
@@ -250,12 +270,13 @@ impl Keeper {
     fn enforce(&mut self, worker: &mut Worker) -> Result<Option<Instant>, Parting> {
         let Some(front) = self.flight.front() else { return Ok(None) };
         let reading = worker.ring.observe()?;
+        let timeout = front.call.spec.timeout;
+        // Asked before the clock: a time that is "now" must have come.
+        let killed = front.call.kill_at();
         let now = Instant::now();
         if reading.claimed != self.seen.0 {
             self.seen = (reading.claimed, now);
         }
-        let timeout = front.call.spec.timeout;
-        let killed = front.call.kill_at();
         if timeout.is_none() && killed.is_none() {
             return Ok(None);
         }
@@ -306,6 +327,7 @@ impl Keeper {
     fn top_up(&mut self, worker: &mut Worker) -> Result<(), Parting> {
         if worker.ring.unsent() > 0 {
             if worker.ring.feed(self.flight.back_bytes())? {
+                worker.is_noisy(true);
                 worker.ring_if_asleep();
             }
             return Ok(());
@@ -320,6 +342,11 @@ impl Keeper {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         for call in self.core.candidates() {
             let Some(mut handover) = call.take(self.flight.len(), most) else { continue };
+            self.core.served(&call);
+            // One wake-up came for all that was queued at once: pass it on.
+            if call.may_have_items() {
+                self.core.wake_idle();
+            }
             if self.flight.len() == 0 {
                 self.since = Instant::now();
             }
@@ -362,7 +389,7 @@ impl Keeper {
         }
         let look = self.announce(worker, outstanding);
         worker.ring.raise();
-        let room_to_feed = worker.ring.unsent() > 0 && worker.ring.room_for_more()?;
+        let room_to_feed = worker.ring.room_for_more()?;
         if worker.ring.has_results() || room_to_feed {
             worker.ring.lower();
             return Ok(());
