@@ -47,6 +47,7 @@ pub(crate) fn spawn(role: Role, program: &Program) -> io::Result<Child> {
         Program::Path(path) => path.clone(),
     };
     let (ours, theirs) = UnixStream::pair()?;
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let mut command = Command::new(&path);
     command
         .arg0(role.name())
