@@ -4,7 +4,6 @@
 //! are medians over rounds; only the ratio of two sides of the same run means anything.
 
 #![expect(
-    missing_docs,
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "it is a program, and CPython its child"

@@ -61,6 +61,7 @@ impl Mapped {
     ///
     /// # Errors
     /// What the system said.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compile in their own process"))]
     pub(crate) fn from_bytes(artifact: &[u8]) -> io::Result<Self> {
         Self::from_fd(sealed(artifact)?, artifact.len())
     }
