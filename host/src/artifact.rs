@@ -4,6 +4,8 @@
 //! our own compiler role wrote the bytes. wasmtime runs tampered artifacts (292 of 300 bit flips
 //! were accepted), so what stands between a forged one and the machine is the wall, not this file.
 
+#![expect(unsafe_code, reason = "artifacts are mapped and loaded here and nowhere else")]
+
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
@@ -59,6 +61,7 @@ impl Mapped {
     ///
     /// # Errors
     /// What the system said.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compile in their own process"))]
     pub(crate) fn from_bytes(artifact: &[u8]) -> io::Result<Self> {
         Self::from_fd(sealed(artifact)?, artifact.len())
     }

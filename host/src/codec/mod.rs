@@ -22,7 +22,7 @@ mod mismatch;
 mod names;
 mod numbers;
 mod ser;
-pub mod types;
+pub(crate) mod types;
 
 #[cfg(test)]
 mod tests;
