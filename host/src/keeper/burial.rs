@@ -21,10 +21,10 @@ impl Link {
     /// Kills what is left of a worker, reaps it, and settles its items.
     pub(super) fn bury(mut self, mut parting: Parting) {
         let ended = self.worker.end();
-        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_)) {
-            if let Some(last) = self.collect_last() {
-                parting = last;
-            }
+        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_))
+            && let Some(last) = self.collect_last()
+        {
+            parting = last;
         }
         // A word that makes no sense may hide claims: then all that it had may have been started.
         let started = match self.worker.ring.observe() {

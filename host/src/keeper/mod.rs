@@ -101,7 +101,7 @@ impl Keeper {
                 }
                 Err(StartError::Interrupted) => return,
                 Err(StartError::Refused(reason)) => {
-                    self.core.strike(broken(&reason), Strike::Fatal)
+                    self.core.strike(broken(&reason), Strike::Fatal);
                 }
                 Err(StartError::Failed(reason)) => {
                     self.core.strike(broken(&reason), Strike::Lasting);

@@ -109,6 +109,7 @@ impl HostRing {
     }
 
     /// Items handed over whose results were not taken yet.
+    #[cfg(test)]
     pub(crate) fn outstanding(&self) -> usize {
         self.starts.len()
     }
