@@ -58,3 +58,17 @@ fn bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
+
+/// What came out over all executions of a model: one that always ends alike explores nothing.
+#[derive(Clone, Debug, Default)]
+struct Seen(std::sync::Arc<std::sync::Mutex<std::collections::BTreeSet<u32>>>);
+
+impl Seen {
+    fn note(&self, outcome: u32) {
+        self.0.lock().unwrap().insert(outcome);
+    }
+
+    fn all(&self) -> Vec<u32> {
+        self.0.lock().unwrap().iter().copied().collect()
+    }
+}

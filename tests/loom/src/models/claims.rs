@@ -1,6 +1,6 @@
 //! Who gets an item: the worker by a claim, the host by a recall or a condemnation.
 
-use super::{bounded, claim_all, count};
+use super::{Seen, bounded, claim_all, count};
 use crate::ring::word::{Claim, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -8,7 +8,9 @@ use loom::thread;
 
 #[test]
 fn an_item_is_claimed_or_recalled_never_both_never_neither() {
-    for keep in [0, 1] {
+    for (keep, possible) in [(0, vec![0, 1, 2]), (1, vec![1, 2]), (2, vec![2])] {
+        let seen = Seen::default();
+        let limits = seen.clone();
         loom::model(move || {
             let word = Arc::new(Word::new());
             word.publish(2).unwrap();
@@ -17,11 +19,13 @@ fn an_item_is_claimed_or_recalled_never_both_never_neither() {
                 thread::spawn(move || claim_all(&word).0)
             };
             let limit = word.recall(keep).unwrap();
+            limits.note(limit.bits());
             let claimed = worker.join().unwrap();
             // Below the limit: the worker's. From it on: taken back.
             let expected: Vec<u32> = (0..limit.bits()).collect();
             assert_eq!(claimed, expected, "limit {limit:?} after keeping {keep}");
         });
+        assert_eq!(seen.all(), possible, "keeping {keep}");
     }
 }
 
@@ -46,6 +50,8 @@ fn items_published_after_a_recall_are_claimed_once() {
 #[test]
 fn a_condemnation_hits_its_item_or_nothing() {
     for item in [0, 1] {
+        let seen = Seen::default();
+        let hits = seen.clone();
         loom::model(move || {
             let word = Arc::new(Word::new());
             word.publish(2).unwrap();
@@ -54,6 +60,7 @@ fn a_condemnation_hits_its_item_or_nothing() {
                 thread::spawn(move || claim_all(&word))
             };
             let condemned = word.condemn(count(item)).unwrap();
+            hits.note(u32::from(condemned));
             let (claimed, last) = worker.join().unwrap();
             if condemned {
                 // It was running then, its end does not count, and nothing was claimed after it.
@@ -65,6 +72,7 @@ fn a_condemnation_hits_its_item_or_nothing() {
                 assert!(!word.read().condemned);
             }
         });
+        assert_eq!(seen.all(), [0, 1], "condemning item {item}");
     }
 }
 
