@@ -58,10 +58,8 @@ fn case_14_an_empty_input_is_an_empty_result_at_once() {
     let _limit = hard_limit();
     let scene = Scene::new(MATH, 2);
     let empty = std::iter::empty::<i64>;
-    for sq in [
-        scene.pool.function("sq").unwrap(),
-        scene.pool.function("sq").unwrap().chunk_size(3),
-    ] {
+    for sq in [scene.pool.function("sq").unwrap(), scene.pool.function("sq").unwrap().chunk_size(3)]
+    {
         assert!(sq.map::<_, i64>(empty()).unwrap().is_empty());
         assert!(sq.starmap::<_, i64>(empty()).unwrap().is_empty());
         assert!(sq.map_outcomes::<_, i64>(empty()).unwrap().is_empty());
@@ -203,7 +201,8 @@ fn case_23_fail_fast_returns_before_slow_items_end_and_starts_no_more() {
     scene.stage.open(9);
     let after = scene.pool.map::<_, i64>("act", (1000..1010).map(|i| (i, GO))).unwrap();
     assert_eq!(after.len(), 10);
-    let late: Vec<i64> = scene.stage.starts().into_iter().filter(|i| (4..1000).contains(i)).collect();
+    let late: Vec<i64> =
+        scene.stage.starts().into_iter().filter(|i| (4..1000).contains(i)).collect();
     assert!(late.is_empty(), "started though cancelled: {late:?}");
 }
 
