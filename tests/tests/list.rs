@@ -13,6 +13,7 @@ const CASES: &[(&str, &str, &[u32])] = &[
     ("workers", include_str!("workers.rs"), &[60, 61, 62, 63, 66, 69, 71, 73]),
     ("faults", include_str!("faults.rs"), &[78, 79, 83, 84, 85, 86, 88, 89, 91, 93]),
     ("lifecycle", include_str!("lifecycle.rs"), &[98, 100, 101, 102, 104]),
+    ("alone", include_str!("alone.rs"), &[95]),
 ];
 
 /// The numbers of the cases that a text has tests for.

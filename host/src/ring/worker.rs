@@ -208,8 +208,13 @@ impl WorkerRing {
         for part in parts {
             self.write_bytes(part, fits)?;
         }
-        // Padding is never read, only skipped.
-        self.results_tail = start + need;
+        // Padding is never read, only skipped; but it takes room like any byte.
+        let end = start + need;
+        while self.room() < end - self.results_tail {
+            self.ring_host()?;
+            self.wait(|ring| Ok(ring.room() >= end - ring.results_tail))?;
+        }
+        self.results_tail = end;
         self.region.control().results_tail.store(self.results_tail, Ordering::Release);
         Ok(())
     }
