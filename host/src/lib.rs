@@ -41,6 +41,9 @@ mod artifact;
 mod cache;
 mod call;
 mod child;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod codec;
 mod description;
 mod event;
@@ -51,6 +54,7 @@ mod outcome;
 mod pool;
 mod process;
 mod ring;
+pub mod testing;
 mod wire;
 
 pub use cache::Cache;
