@@ -19,7 +19,7 @@ use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
-use chunk::Cost;
+use chunk::{Cost, Plan};
 use spec::Spec;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -167,7 +167,11 @@ impl Call {
         }
         let queued = inner.pending.items() + inner.open.len();
         let last = !matches!(inner.input, Input::Open);
-        let plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        let mut plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        if inner.is_full(&self.spec) {
+            // Only the item that all results wait for is let through, not its whole chunk.
+            plan = Plan { items: 1, ahead: 0 };
+        }
         if outstanding > plan.ahead {
             return None;
         }
@@ -237,7 +241,7 @@ impl Call {
 
     /// Whether more results of this call would only pile up.
     pub(crate) fn is_gated(&self) -> bool {
-        self.lock().is_gated(&self.spec)
+        self.spec.window.is_some() && self.lock().is_gated(&self.spec)
     }
 
     /// When a worker that runs an item of this call must be killed for it: a stopped call's items
@@ -410,9 +414,14 @@ impl Inner {
         closed && self.store.ended() == self.store.accepted()
     }
 
-    fn is_gated(&self, spec: &Spec) -> bool {
+    /// Whether the results that are here fill the window.
+    fn is_full(&self, spec: &Spec) -> bool {
         let Some(window) = &spec.window else { return false };
-        if self.result_bytes < window.bytes || window.open.load(Ordering::Relaxed) {
+        self.result_bytes >= window.bytes && !window.open.load(Ordering::Relaxed)
+    }
+
+    fn is_gated(&self, spec: &Spec) -> bool {
+        if !self.is_full(spec) {
             return false;
         }
         // The item that all results wait for must run, or nothing would ever be yielded.
