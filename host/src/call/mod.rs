@@ -19,7 +19,7 @@ use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
-use chunk::Cost;
+use chunk::{Cost, Plan};
 use spec::Spec;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -170,7 +170,11 @@ impl Call {
         }
         let queued = inner.pending.items() + inner.open.len();
         let last = !matches!(inner.input, Input::Open);
-        let plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        let mut plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        if inner.is_full(&self.spec) && !self.core.someone_joins() {
+            // Only the item that all results wait for is let through, not its whole chunk.
+            plan = Plan { items: 1, ahead: 0 };
+        }
         if outstanding > plan.ahead {
             return None;
         }
@@ -246,7 +250,7 @@ impl Call {
 
     /// Whether more results of this call would only pile up.
     pub(crate) fn is_gated(&self) -> bool {
-        self.gates(&self.lock())
+        self.spec.window.is_some() && self.gates(&self.lock())
     }
 
     /// While somebody joins, results are kept, however many.
@@ -439,9 +443,14 @@ impl Inner {
         closed && self.store.ended() == self.store.accepted()
     }
 
-    fn is_gated(&self, spec: &Spec) -> bool {
+    /// Whether the results that are here fill the window.
+    fn is_full(&self, spec: &Spec) -> bool {
         let Some(window) = &spec.window else { return false };
-        if self.result_bytes < window.bytes || window.open.load(Ordering::Relaxed) {
+        self.result_bytes >= window.bytes && !window.open.load(Ordering::Relaxed)
+    }
+
+    fn is_gated(&self, spec: &Spec) -> bool {
+        if !self.is_full(spec) {
             return false;
         }
         // The item that all results wait for must run, or nothing would ever be yielded.

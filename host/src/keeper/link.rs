@@ -82,6 +82,7 @@ impl Link {
             return Err(Violation::Noise.into());
         }
         self.drop_stopped()?;
+        self.drop_gated()?;
         self.share()?;
         self.top_up()?;
         let due = self.enforce()?;
@@ -149,6 +150,19 @@ impl Link {
             self.recall(0)?;
         }
         Ok(())
+    }
+
+    /// Takes unclaimed items away whose results nobody has room for: chunks were measured out in
+    /// time, and their results may turn out to be large.
+    fn drop_gated(&mut self) -> Result<(), Parting> {
+        if self.flight.len() < 2 || !self.flight.calls().any(|call| call.is_gated()) {
+            return Ok(());
+        }
+        self.worker.ring.observe()?;
+        // One item stays with a worker that has claimed none: it may be the one that all results
+        // wait for, and must not wander to and fro.
+        let keep = usize::from(self.worker.ring.claimed_unended() == 0);
+        self.recall(keep)
     }
 
     /// Recalls unclaimed items, all but `keep`, to the queues of their calls.
