@@ -13,6 +13,7 @@ pub(crate) mod flight;
 pub(crate) mod link;
 pub(crate) mod seat;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start what they like")]
 mod tests;
 pub(crate) mod worker;
 
