@@ -53,9 +53,8 @@ fn value() -> impl Strategy<Value = u64> {
         (0..64_u64).prop_map(|n| u64::MAX - n),
         (0..4_u64).prop_map(|n| (ARENA as u64) * n),
         // Claim words near honest ones: limit, claimed, flags.
-        (0..6_u64, 0..6_u64, 0..4_u64).prop_map(|(limit, claimed, flags)| limit << 33
-            | claimed << 2
-            | flags),
+        (0..6_u64, 0..6_u64, 0..4_u64)
+            .prop_map(|(limit, claimed, flags)| limit << 33 | claimed << 2 | flags),
     ]
 }
 
@@ -208,6 +207,17 @@ fn a_worker_that_keeps_room_back_is_found_out() {
     let mut out = Vec::new();
     host.ring.take(&mut out).unwrap().unwrap();
     assert_eq!(host.ring.end(), Err(Violation::Position));
+}
+
+#[test]
+fn a_worker_that_takes_room_back_is_found_out() {
+    let (mut host, mut worker, region) = pair();
+    assert!(host.push(0, &pattern(0, ARENA / 2)));
+    let claimed = worker.claim().unwrap().unwrap();
+    worker.publish(claimed, ResultKind::Value, &[b"done"]).unwrap();
+    host.next();
+    region.control().items_head.store(0, Ordering::SeqCst);
+    assert_eq!(host.ring.push(header(1, 0), b""), Err(Violation::Position));
 }
 
 #[test]
