@@ -258,7 +258,7 @@ impl Call {
     /// Accepts one encoded item. False if the call was stopped.
     fn accept(&self, item: &[u8]) -> bool {
         let mut inner = self.lock();
-        if inner.stop.is_some() {
+        if inner.stop.is_some() || !inner.takes_input() {
             return false;
         }
         if inner.open.is_full() || inner.open.is_empty() {
@@ -277,7 +277,7 @@ impl Call {
     /// Accepts a block of encoded items, whose first index must be the next one.
     fn accept_block(&self, block: Block) -> bool {
         let mut inner = self.lock();
-        if inner.stop.is_some() {
+        if inner.stop.is_some() || !inner.takes_input() {
             return false;
         }
         let items = block.len();
@@ -295,7 +295,7 @@ impl Call {
     /// Accepts an item that ends at once, because it could not be encoded.
     fn accept_failed(self: &Arc<Self>, failure: Failure) -> bool {
         let mut inner = self.lock();
-        if inner.stop.is_some() {
+        if inner.stop.is_some() || !inner.takes_input() {
             return false;
         }
         // The open block holds neighbours only.
@@ -401,6 +401,11 @@ impl Inner {
     fn throw_away(&mut self) {
         while self.store.pop().is_some() {}
         self.result_bytes = 0;
+    }
+
+    /// Whether items may still come in: not once the input has ended, which a consumer may say too.
+    fn takes_input(&self) -> bool {
+        matches!(self.input, Input::Open)
     }
 
     fn is_complete(&self) -> bool {

@@ -152,7 +152,7 @@ impl Call {
     pub(super) fn await_room(&self) -> bool {
         let mut inner = self.lock();
         loop {
-            if inner.stop.is_some() {
+            if inner.stop.is_some() || !inner.takes_input() {
                 return false;
             }
             if self.has_room(&inner) {
