@@ -35,6 +35,8 @@ fn what_is_no_json_fails_at_its_line_and_the_rest_goes_on() {
     }
     let message = lines[2]["error"]["message"].as_str().expect("a text");
     assert_eq!(message, "standard input, line 4: not UTF-8 (byte 1)");
+    let message = lines[3]["error"]["message"].as_str().expect("a text");
+    assert_eq!(message, "standard input, line 5: a NUL byte, which JSON cannot have (byte 2)");
     assert_eq!(found.stderr, "sandpool: 5 items, 3 failed (3 bad_input)\n");
 }
 

@@ -3,6 +3,7 @@
 mod cases;
 mod forms;
 mod items;
+mod library;
 mod signals;
 mod statuses;
 mod support;
