@@ -31,6 +31,7 @@ fn running() -> MutexGuard<'static, HashMap<String, Instant>> {
 }
 
 /// Ends the hard limit of a test when it is dropped.
+#[derive(Debug)]
 #[must_use = "the limit ends with it"]
 pub struct HardLimit(String);
 

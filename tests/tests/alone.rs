@@ -1,5 +1,11 @@
 //! What pools leave of the whole process: tests that look at all of it, one after the other.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and may start what it likes"
+)]
+
 use sandpool_tests::guests::{ACTOR, GO, MATH, SPIN, TRAP, TYPED};
 use sandpool_tests::{Scene, eventually, hard_limit, processes, stays};
 use std::io::{BufRead as _, BufReader};
@@ -39,11 +45,11 @@ fn pools_leave_no_process_thread_or_descriptor_behind() {
     let _limit = hard_limit();
     let _alone = alone();
     // Whatever is made once and stays is made here.
-    live(|scene| drop(scene));
+    live(drop);
     eventually("the first pool is gone", || belongings().0 == 0 && belongings().1 == 0);
     let before = belongings();
     for _ in 0..3 {
-        live(|scene| drop(scene));
+        live(drop);
         live(|scene| {
             scene.pool.close();
             scene.pool.join().unwrap();
@@ -55,7 +61,7 @@ fn pools_leave_no_process_thread_or_descriptor_behind() {
             assert!(scene.workers().is_empty(), "join waits until workers are reaped");
         });
         live(|scene| {
-            let _ = scene.pool.apply_async::<_, i64>("act", &(9, SPIN)).unwrap();
+            drop(scene.pool.apply_async::<_, i64>("act", &(9, SPIN)).unwrap());
             scene.stage.await_start(9);
             scene.pool.terminate();
         });

@@ -239,10 +239,7 @@ fn case_25_an_error_in_a_chunk_leaves_its_neighbours_alone() {
 
 /// Panics at the item with this number.
 fn panics_at(at: i64) -> impl Iterator<Item = i64> {
-    (0..100).map(move |i| {
-        assert!(i != at, "the input is broken at {at}");
-        i
-    })
+    (0..100).inspect(move |i| assert!(*i != at, "the input is broken at {at}"))
 }
 
 #[test]
@@ -267,10 +264,7 @@ fn case_28_a_panic_half_way_through_a_sized_input_hangs_nothing() {
     let scene = Scene::new(MATH, 2);
     let sized: Vec<i64> = (0..100).collect();
     for at in [1, 63, 64, 65, 99] {
-        let broken = sized.iter().map(|i| {
-            assert!(*i != at, "broken");
-            i
-        });
+        let broken = sized.iter().inspect(|i| assert!(**i != at, "broken"));
         assert!(catch_unwind(AssertUnwindSafe(|| scene.pool.map::<_, i64>("sq", broken))).is_err());
     }
     // An input that can fail without a panic gives its own error back.

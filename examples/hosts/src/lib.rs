@@ -45,10 +45,10 @@ pub fn build_guest(package: &str) -> Result<PathBuf, Box<dyn Error>> {
     }
     // One JSON object a line; the artifact's own says where cargo put it.
     let messages = String::from_utf8(output.stdout)?;
-    let files = messages.lines().filter_map(|line| {
+    let mut files = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let file = message["filenames"].as_array()?.first()?.as_str()?;
         file.ends_with(".wasm").then(|| PathBuf::from(file))
     });
-    files.last().ok_or_else(|| format!("cargo built no module from `{package}`").into())
+    files.next_back().ok_or_else(|| format!("cargo built no module from `{package}`").into())
 }

@@ -5,13 +5,13 @@
 //! for.
 
 use super::Parting;
-use super::batch::Batch;
 use super::link::Link;
 use super::worker::Worker;
 use crate::call::Delivery;
 use crate::call::store::Out;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::pool::core::Strike;
 use crate::pool::error::{PoolError, PoolErrorKind};
 use crate::process::Ended;
 use std::sync::atomic::Ordering;
@@ -19,10 +19,12 @@ use std::time::Instant;
 
 impl Link {
     /// Kills what is left of a worker, reaps it, and settles its items.
-    pub(super) fn bury(mut self, parting: &Parting) {
+    pub(super) fn bury(mut self, mut parting: Parting) {
         let ended = self.worker.end();
-        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_)) {
-            self.collect_last();
+        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_))
+            && let Some(last) = self.collect_last()
+        {
+            parting = last;
         }
         // A word that makes no sense may hide claims: then all that it had may have been started.
         let started = match self.worker.ring.observe() {
@@ -30,6 +32,7 @@ impl Link {
             Err(_) => self.flight.len(),
         };
         let worked = self.worker.items > 0 || started > 0;
+        let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
             .stats
@@ -38,34 +41,34 @@ impl Link {
         for leg in legs {
             leg.call.give_back(leg.span);
         }
-        self.blame(parting, ended);
+        self.blame(&parting, ended);
         self.seat().show(0, 0);
         self.core.stats.workers_ended.fetch_add(1, Ordering::Relaxed);
         let (seat, pid, items) = (self.seat, self.worker.pid(), self.worker.items);
-        let reason = WorkerEnd::of(parting, ended);
+        let reason = WorkerEnd::of(&parting, ended);
         self.core.observers.tell(|| PoolEvent::WorkerEnded { worker: seat, pid, reason, items });
-        let cause = match parting {
+        let cause = match &parting {
             Parting::Unprepared(failure) => Some(failure.message.clone()),
             Parting::Died | Parting::Broken(_) if !worked => {
-                Some(death(&self.worker, parting, ended).message)
+                Some(death(&self.worker, &parting, ended).message)
             }
             _ => None,
         };
         if let Some(cause) = cause {
-            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), false);
+            // A worker that was idle may have been ended by somebody; that alone breaks no pool.
+            let weight = if was_idle { Strike::Passing } else { Strike::Lasting };
+            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), weight);
         }
     }
 
-    /// Takes the results that the worker published before it died.
-    fn collect_last(&mut self) {
-        let mut batch = Batch::default();
+    /// Takes the results that the worker published before it died. Gives a better reason for its
+    /// end, if it left one.
+    fn collect_last(&mut self) -> Option<Parting> {
         // Half a frame, or a lie, ends the collection; what came before it was whole.
-        while let Ok(true) = batch.take(&mut self.worker, &mut self.flight) {
-            if batch.is_ripe(&self.flight) {
-                self.deliver(&mut batch);
-            }
+        match self.gather() {
+            Err(unprepared @ Parting::Unprepared(_)) => Some(unprepared),
+            _ => None,
         }
-        self.deliver(&mut batch);
     }
 
     /// Ends the items that the worker had started and not finished.

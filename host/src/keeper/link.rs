@@ -95,34 +95,45 @@ impl Link {
         if !self.worker.ring.has_results() {
             return Ok(false);
         }
-        let mut batch = Batch::default();
+        self.gather().map(|()| true)
+    }
+
+    /// Takes the results that are there, frees their room, and delivers them.
+    pub(super) fn gather(&mut self) -> Result<(), Parting> {
+        let mut batches = vec![Batch::default()];
         let taken = loop {
+            let Some(batch) = batches.last_mut() else { break Ok(()) };
             match batch.take(&mut self.worker, &mut self.flight) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
+                // Only where there is an initializer can it fail; elsewhere this is a lie.
+                Err(Parting::Unprepared(_)) if self.core.recipe.config.initializer.is_none() => {
+                    break Err(Violation::Header.into());
+                }
                 Err(parting) => break Err(parting),
             }
             if batch.is_ripe(&self.flight) {
-                self.deliver(&mut batch);
-                // A quick worker could fill this loop with all that it has.
-                if let Err(parting) = self.drop_gated() {
-                    break Err(parting);
-                }
+                batches.push(Batch::default());
             }
         };
         self.worker.ring.release();
         self.worker.ring_if_asleep();
-        self.deliver(&mut batch);
-        taken.map(|()| true)
+        let items: usize = batches.iter().map(Batch::len).sum();
+        if items > 0 {
+            let now = Instant::now();
+            let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
+            // What came together has cost alike, as far as anybody can tell.
+            let each = elapsed / u32::try_from(items).unwrap_or(u32::MAX);
+            for batch in batches.iter_mut().filter(|batch| batch.len() > 0) {
+                let share = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+                self.deliver(batch, each.saturating_mul(share));
+            }
+        }
+        taken
     }
 
-    pub(super) fn deliver(&mut self, batch: &mut Batch) {
-        let now = Instant::now();
-        let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
+    fn deliver(&self, batch: &mut Batch, elapsed: Duration) {
         let (items, failed) = batch.deliver(&self.core, elapsed);
-        if items == 0 {
-            return;
-        }
         self.core.worker_works();
         let worker = self.seat;
         self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
@@ -188,12 +199,13 @@ impl Link {
     fn enforce(&mut self) -> Result<Option<Instant>, Parting> {
         let Some(front) = self.flight.front() else { return Ok(None) };
         let reading = self.worker.ring.observe()?;
+        let timeout = front.call.spec.timeout;
+        // Asked before the clock: a time that is "now" must have come.
+        let killed = front.call.kill_at();
         let now = Instant::now();
         if reading.claimed != self.seen.0 {
             self.seen = (reading.claimed, now);
         }
-        let timeout = front.call.spec.timeout;
-        let killed = front.call.kill_at();
         if timeout.is_none() && killed.is_none() {
             return Ok(None);
         }
@@ -244,6 +256,7 @@ impl Link {
     fn top_up(&mut self) -> Result<(), Parting> {
         if self.worker.ring.unsent() > 0 {
             if self.worker.ring.feed(self.flight.back_bytes())? {
+                self.worker.is_noisy(true);
                 self.worker.ring_if_asleep();
             }
             return Ok(());
@@ -258,6 +271,11 @@ impl Link {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         for call in self.core.candidates() {
             let Some(mut handover) = call.take(self.flight.len(), most) else { continue };
+            self.core.served(&call);
+            // One wake-up came for all that was queued at once: pass it on.
+            if call.may_have_items() {
+                self.core.wake_idle();
+            }
             if self.flight.len() == 0 {
                 self.since = Instant::now();
             }
@@ -291,7 +309,7 @@ impl Link {
     pub(super) fn sleep(&mut self, due: Option<Instant>) -> Result<(), Parting> {
         let look = self.announce();
         self.worker.ring.raise();
-        let room_to_feed = self.worker.ring.unsent() > 0 && self.worker.ring.room_for_more()?;
+        let room_to_feed = self.worker.ring.room_for_more()?;
         if self.worker.ring.has_results() || room_to_feed {
             self.worker.ring.lower();
             return Ok(());

@@ -12,11 +12,14 @@ pub(crate) mod drive;
 pub(crate) mod flight;
 pub(crate) mod link;
 pub(crate) mod seat;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start what they like")]
+mod tests;
 pub(crate) mod worker;
 
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, TaskErrorKind};
-use crate::pool::core::Core;
+use crate::pool::core::{Core, Strike};
 use crate::pool::error::{PoolError, PoolErrorKind, panic_text};
 use crate::ring::Violation;
 use link::Link;
@@ -69,7 +72,7 @@ pub(crate) fn start(core: &Arc<Core>, seat: usize) -> io::Result<()> {
         // A panic here is a bug of ours; it must not leave anybody waiting.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| keeper.run())) {
             let text = format!("a keeper panicked: {}", panic_text(&*panic));
-            keeper.core.strike(PoolError::new(PoolErrorKind::Broken, text), true);
+            keeper.core.strike(PoolError::new(PoolErrorKind::Broken, text), Strike::Fatal);
         }
         keeper.core.keeper_ended();
     });
@@ -98,9 +101,11 @@ impl Keeper {
                     self.keep(Link::new(Arc::clone(&self.core), self.seat, worker));
                 }
                 Err(StartError::Interrupted) => return,
-                Err(StartError::Refused(reason)) => self.core.strike(broken(&reason), true),
+                Err(StartError::Refused(reason)) => {
+                    self.core.strike(broken(&reason), Strike::Fatal);
+                }
                 Err(StartError::Failed(reason)) => {
-                    self.core.strike(broken(&reason), false);
+                    self.core.strike(broken(&reason), Strike::Lasting);
                     std::thread::sleep(RETRY_PAUSE);
                 }
             }
@@ -130,7 +135,9 @@ impl Keeper {
                 }
             }
         };
-        link.bury(&parting);
+        // A wake-up that came meanwhile is another keeper's now.
+        self.core.wake_idle();
+        link.bury(parting);
     }
 
     /// Leaves the link on the seat until there is something to do.

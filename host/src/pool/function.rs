@@ -122,7 +122,6 @@ impl Function {
     }
 
     /// The same function over encoded documents instead of Rust values.
-    #[must_use]
     pub fn documents(&self, form: Form) -> Documents {
         Documents::new(self.clone(), form)
     }

@@ -51,6 +51,7 @@ pub(crate) fn spawn(role: Role, program: &Program) -> io::Result<Child> {
     // Opened here and not by `Stdio::null()`: in a host whose descriptors 0 to 2 are closed, std
     // moves what it is given out of the way of these numbers, but not what it opens itself.
     let null = File::options().read(true).write(true).open("/dev/null")?;
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let mut command = Command::new(&path);
     command
         .arg0(role.name())

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "bad habits need raw calls")]
 
 use sandpool::{Cache, Pool, TaskErrorKind, TaskModule};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 const GUEST: &str = r#"(module
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let pool = match builder.build() {
         Ok(pool) => pool,
         Err(error) => {
-            eprintln!("{error}");
+            let _ = writeln!(std::io::stderr(), "{error}");
             return ExitCode::from(3);
         }
     };

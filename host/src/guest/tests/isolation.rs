@@ -168,6 +168,7 @@ fn guests_of_every_kind() {
 
 #[test]
 fn no_thread_is_ever_started() {
+    #[expect(clippy::disallowed_methods, reason = "the test is run again in a process of its own")]
     let outcome = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--test-threads=1"])
         .arg(format!("{}::guests_of_every_kind", module_path!().split_once("::").unwrap().1))
