@@ -1,8 +1,6 @@
 //! Tests of keepers, calls and the queue together: real pools with real workers.
 
-use crate::{
-    CallError, ErrorPolicy, Instance, Pool, PoolBuilder, PoolErrorKind, TaskErrorKind, TaskModule,
-};
+use crate::{ErrorPolicy, Instance, Pool, PoolBuilder, PoolErrorKind, TaskErrorKind, TaskModule};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
