@@ -311,6 +311,7 @@ fn many_calls_at_once_do_not_slow_each_other_down() {
 fn run_alone(name: &str) {
     let program = std::env::current_exe().unwrap();
     let test = format!("keeper::tests::alone::{name}");
+    #[expect(clippy::disallowed_methods, reason = "the test is run again as its own process")]
     let output = std::process::Command::new(program)
         .args(["--exact", "--ignored", "--nocapture", &test])
         .output()

@@ -49,6 +49,7 @@ pub fn folder() -> tempfile::TempDir {
 /// The program with arguments, in an environment that says nothing. An argument that ends in
 /// `.wat` is a fixture.
 pub fn sandpool(args: &[&str]) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "it is a test of the program")]
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandpool"));
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     command.env_clear().env("XDG_CACHE_HOME", cache);
