@@ -43,6 +43,7 @@ pub fn write(level: Level, message: &str) {
 /// Emits one message. The host caps the bytes of an item's messages and drops what is beyond.
 /// Outside a pool, such as in a native test, the message goes to standard error.
 #[cfg(not(target_family = "wasm"))]
+#[expect(clippy::print_stderr, reason = "outside of a pool, that is where logs go")]
 pub fn write(level: Level, message: &str) {
     let level = match level {
         Level::Trace => "trace",

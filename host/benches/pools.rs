@@ -3,6 +3,12 @@
 //! `cargo bench -p sandpool --bench pools` prints a table and writes `target/bench/pools.json`. Times
 //! are medians over rounds; only the ratio of two sides of the same run means anything.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "it is a program, and CPython its child"
+)]
+
 use sandpool::{Function, Instance, Pool, TaskModule};
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};

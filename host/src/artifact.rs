@@ -4,10 +4,11 @@
 //! our own compiler role wrote the bytes. wasmtime runs tampered artifacts (292 of 300 bit flips
 //! were accepted), so what stands between a forged one and the machine is the wall, not this file.
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+#![expect(unsafe_code, reason = "artifacts are mapped and loaded here and nowhere else")]
+
+use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -59,8 +60,10 @@ impl Mapped {
     ///
     /// # Errors
     /// What the system said.
+    #[cfg(test)]
     pub(crate) fn from_bytes(artifact: &[u8]) -> io::Result<Self> {
-        Self::from_fd(sealed(artifact)?, artifact.len())
+        let file = crate::process::fds::sealed_file("sandpool-artifact", artifact)?;
+        Self::from_fd(file, artifact.len())
     }
 
     /// The core module in this artifact.
@@ -81,22 +84,6 @@ impl Mapped {
         // SAFETY: as in `module`.
         unsafe { Component::deserialize_raw(engine, self.bytes) }
     }
-}
-
-/// A memfd with these bytes, sealed so that nobody can change it any more.
-///
-/// # Errors
-/// What the system said.
-pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // `MFD_EXEC` silences the kernel's warning where it is known (6.3); older kernels refuse it.
-    let fd = memfd_create(c"sandpool-artifact", flags | MemfdFlags::EXEC)
-        .or_else(|_| memfd_create(c"sandpool-artifact", flags))?;
-    let mut file = File::from(fd);
-    file.write_all(bytes)?;
-    let fd = OwnedFd::from(file);
-    fcntl_add_seals(&fd, SEALS | SealFlags::SEAL)?;
-    Ok(fd)
 }
 
 /// Publishes code without touching protections: [`Mapped`] is executable from the start, and the

@@ -93,7 +93,7 @@ pub enum Form {
 
 /// The settings that decide what code is generated; compiler and worker must agree on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineSettings {
+pub(crate) struct EngineSettings {
     /// Count fuel.
     pub fuel: bool,
     /// Canonical NaNs and deterministic relaxed SIMD.
@@ -102,7 +102,7 @@ pub struct EngineSettings {
 
 /// A directory of the host that a guest may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DirGrant {
+pub(crate) struct DirGrant {
     /// Path on the host.
     pub host: std::path::PathBuf,
     /// Path that the guest sees.
@@ -113,7 +113,7 @@ pub struct DirGrant {
 
 /// Everything a worker needs to know before it takes items, apart from the artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GuestConfig {
+pub(crate) struct GuestConfig {
     /// The description the compiler gave; function ids of items index its `functions`.
     pub description: Description,
     /// The settings the artifact was compiled with.

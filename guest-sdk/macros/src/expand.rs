@@ -17,13 +17,10 @@ use syn::{DeriveInput, Error, ItemFn, Path, Result};
 
 /// `#[task]`: the function as it is, and a first question or the export.
 pub(crate) fn task(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    let item = match syn::parse2::<ItemFn>(function.clone()) {
-        Ok(item) => item,
-        Err(_) => {
-            let error = Error::new_spanned(&function, "`#[task]` stands before a free function");
-            let error = error.into_compile_error();
-            return quote!(#error #function);
-        }
+    let Ok(item) = syn::parse2::<ItemFn>(function.clone()) else {
+        let error = Error::new_spanned(&function, "`#[task]` stands before a free function");
+        let error = error.into_compile_error();
+        return quote!(#error #function);
     };
     if !arguments.is_empty() {
         let message = "`#[task]` takes no arguments: the export has the name of the function";

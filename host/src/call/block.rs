@@ -132,7 +132,7 @@ impl Span {
     }
 }
 
-/// Spans that wait, oldest first, and how many items they hold.
+/// Spans that wait, lowest index first, and how many items they hold.
 #[derive(Debug, Default)]
 pub(crate) struct SpanQueue {
     spans: VecDeque<Span>,
@@ -155,10 +155,13 @@ impl SpanQueue {
         }
     }
 
-    pub(crate) fn push_front(&mut self, span: Span) {
+    /// Takes a span back. Its place is that of its index: a consumer in input order waits for the
+    /// lowest one, whoever brought others back after it.
+    pub(crate) fn put_back(&mut self, span: Span) {
         if !span.is_empty() {
             self.items += span.len();
-            self.spans.push_front(span);
+            let place = self.spans.partition_point(|other| other.first() < span.first());
+            self.spans.insert(place, span);
         }
     }
 
@@ -229,9 +232,13 @@ mod tests {
         queue.push_back(Span::whole(block(3, &["d"])));
         assert_eq!(queue.items(), 4);
         let run = queue.take(2).expect("there are items");
-        queue.push_front(run);
+        queue.put_back(run);
         assert_eq!((queue.items(), queue.first_index()), (4, Some(0)));
+        let (first, second) = (queue.take(1).expect("0"), queue.take(1).expect("1"));
+        queue.put_back(first);
+        queue.put_back(second);
+        assert_eq!(queue.first_index(), Some(0), "whichever comes back last");
         let order: Vec<u64> = std::iter::from_fn(|| queue.take(10)).map(|s| s.first()).collect();
-        assert_eq!(order, [0, 2, 3]);
+        assert_eq!(order, [0, 1, 2, 3]);
     }
 }

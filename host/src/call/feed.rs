@@ -110,7 +110,9 @@ pub(crate) fn drain(call: &Arc<Call>, source: &mut impl Source) -> Result<(), Po
             }
             Step::Misfit(failure) => {
                 flush(call, &mut block, index);
-                call.accept_failed(failure);
+                if !call.accept_failed(failure) {
+                    break None;
+                }
                 index += 1;
                 block = Block::starting_at(index);
             }
@@ -119,7 +121,7 @@ pub(crate) fn drain(call: &Arc<Call>, source: &mut impl Source) -> Result<(), Po
         }
         // The first blocks are small, so that workers start early.
         let ripe = block.is_full() || (block.len() as u64 >= 64 && block.len() as u64 >= index / 4);
-        if pushed.is_ok() && ripe && !flush(call, &mut block, index) {
+        if call.is_stopped() || (pushed.is_ok() && ripe && !flush(call, &mut block, index)) {
             break None;
         }
     };

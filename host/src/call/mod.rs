@@ -19,7 +19,7 @@ use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
-use chunk::Cost;
+use chunk::{Cost, Plan};
 use spec::Spec;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -73,6 +73,8 @@ struct Inner {
     over: bool,
     /// Results are thrown away.
     discard: bool,
+    /// The call was stopped before its input had ended: what there is, is not all.
+    cut_short: bool,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Call {
             callback_panic: None,
             over: false,
             discard: false,
+            cut_short: false,
         };
         Arc::new(Self {
             spec,
@@ -162,12 +165,16 @@ impl Call {
     /// Takes the next items, at most `most`, for a worker that has `outstanding` items before it.
     pub(crate) fn take(&self, outstanding: usize, most: usize) -> Option<Handover> {
         let mut inner = self.lock();
-        if inner.stop.is_some() || inner.is_gated(&self.spec) {
+        if inner.stop.is_some() || self.gates(&inner) {
             return None;
         }
         let queued = inner.pending.items() + inner.open.len();
         let last = !matches!(inner.input, Input::Open);
-        let plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        let mut plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        if inner.is_full(&self.spec) && !self.core.someone_joins() {
+            // Only the item that all results wait for is let through, not its whole chunk.
+            plan = Plan { items: 1, ahead: 0 };
+        }
         if outstanding > plan.ahead {
             return None;
         }
@@ -187,7 +194,7 @@ impl Call {
         inner.in_flight -= span.len();
         // After a stop they have ended already, and only their number matters.
         if inner.stop.is_none() {
-            inner.pending.push_front(span);
+            inner.pending.put_back(span);
             self.note_queued(&inner);
         }
         self.leave(inner);
@@ -220,12 +227,18 @@ impl Call {
             inner.throw_away();
         }
         self.core.stats.add(&tally);
-        if failed && self.spec.fail_fast && inner.stop.is_none() {
+        let stops = failed && self.spec.fail_fast && inner.stop.is_none();
+        if stops {
             self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
         }
+        // Ends make room for bytes, and a better estimate makes the window wider.
+        self.wake_feeder(&inner);
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.virtual_time.fetch_add(nanos, Ordering::Relaxed);
         self.leave(inner);
+        if stops {
+            self.core.wake_busy();
+        }
     }
 
     /// Throws results away from now on, those that are here included.
@@ -237,13 +250,19 @@ impl Call {
 
     /// Whether more results of this call would only pile up.
     pub(crate) fn is_gated(&self) -> bool {
-        self.lock().is_gated(&self.spec)
+        self.spec.window.is_some() && self.gates(&self.lock())
+    }
+
+    /// While somebody joins, results are kept, however many.
+    fn gates(&self, inner: &Inner) -> bool {
+        inner.is_gated(&self.spec) && !self.core.someone_joins()
     }
 
     /// When a worker that runs an item of this call must be killed for it: a stopped call's items
     /// are worth nothing any more.
     pub(crate) fn kill_at(&self) -> Option<Instant> {
-        if !self.stopped.load(Ordering::Acquire) {
+        // Against `wake_busy`: either it sees that this keeper is busy, or this sees the stop.
+        if !self.stopped.load(Ordering::SeqCst) {
             return None;
         }
         match self.lock().stop {
@@ -253,12 +272,17 @@ impl Call {
         }
     }
 
+    /// Whether it ended before its time.
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
     // ---- from the input ----
 
-    /// Accepts one encoded item. False if the call was stopped.
+    /// Accepts one encoded item. False if the call or its input was stopped.
     fn accept(&self, item: &[u8]) -> bool {
         let mut inner = self.lock();
-        if inner.stop.is_some() || !inner.takes_input() {
+        if !inner.is_accepting() {
             return false;
         }
         if inner.open.is_full() || inner.open.is_empty() {
@@ -268,8 +292,9 @@ impl Call {
         inner.item_bytes += item.len() as u64;
         inner.store.accept(1);
         self.note_queued(&inner);
-        drop(inner);
+        // Before anybody can end it.
         self.core.stats.submitted(1);
+        drop(inner);
         self.core.wake_idle();
         true
     }
@@ -277,7 +302,7 @@ impl Call {
     /// Accepts a block of encoded items, whose first index must be the next one.
     fn accept_block(&self, block: Block) -> bool {
         let mut inner = self.lock();
-        if inner.stop.is_some() || !inner.takes_input() {
+        if !inner.is_accepting() {
             return false;
         }
         let items = block.len();
@@ -286,16 +311,18 @@ impl Call {
         inner.store.accept(items);
         inner.pending.push_back(Span::whole(block));
         self.note_queued(&inner);
-        drop(inner);
         self.core.stats.submitted(items as u64);
-        self.core.wake_idle();
+        drop(inner);
+        if !self.spec.driven {
+            self.core.wake_idle();
+        }
         true
     }
 
     /// Accepts an item that ends at once, because it could not be encoded.
     fn accept_failed(self: &Arc<Self>, failure: Failure) -> bool {
         let mut inner = self.lock();
-        if inner.stop.is_some() || !inner.takes_input() {
+        if !inner.is_accepting() {
             return false;
         }
         // The open block holds neighbours only.
@@ -312,6 +339,9 @@ impl Call {
             self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
         }
         self.leave(inner);
+        if self.spec.fail_fast {
+            self.core.wake_busy();
+        }
         true
     }
 
@@ -348,12 +378,13 @@ impl Call {
             Stop::Terminated | Stop::Failed(_) => TaskErrorKind::Terminated,
         };
         inner.stop = Some(stop);
-        self.stopped.store(true, Ordering::Release);
+        self.stopped.store(true, Ordering::SeqCst);
         inner.pending.clear();
         inner.open = Block::default();
         inner.item_bytes = 0;
         if matches!(inner.input, Input::Open) {
             inner.input = Input::Ended;
+            inner.cut_short = true;
         }
         let failure = Failure::new(kind, "");
         let ended = inner.store.end_all(|index| {
@@ -403,9 +434,8 @@ impl Inner {
         self.result_bytes = 0;
     }
 
-    /// Whether items may still come in: not once the input has ended, which a consumer may say too.
-    fn takes_input(&self) -> bool {
-        matches!(self.input, Input::Open)
+    fn is_accepting(&self) -> bool {
+        self.stop.is_none() && matches!(self.input, Input::Open)
     }
 
     fn is_complete(&self) -> bool {
@@ -413,9 +443,14 @@ impl Inner {
         closed && self.store.ended() == self.store.accepted()
     }
 
-    fn is_gated(&self, spec: &Spec) -> bool {
+    /// Whether the results that are here fill the window.
+    fn is_full(&self, spec: &Spec) -> bool {
         let Some(window) = &spec.window else { return false };
-        if self.result_bytes < window.bytes || window.open.load(Ordering::Relaxed) {
+        self.result_bytes >= window.bytes && !window.open.load(Ordering::Relaxed)
+    }
+
+    fn is_gated(&self, spec: &Spec) -> bool {
+        if !self.is_full(spec) {
             return false;
         }
         // The item that all results wait for must run, or nothing would ever be yielded.

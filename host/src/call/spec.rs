@@ -28,6 +28,8 @@ pub(crate) struct Spec {
     pub(crate) fail_fast: bool,
     /// Callbacks run before the call turns ready.
     pub(crate) callbacks: bool,
+    /// The caller will drive an idle worker itself, so none is to be woken for the first item.
+    pub(crate) driven: bool,
 }
 
 /// How far a lazy call may be ahead of its consumer.

@@ -82,17 +82,8 @@ impl Store {
         self.slots.extend(std::iter::repeat_with(|| Slot::Waiting).take(n));
     }
 
-    /// Whether this item was accepted and has not ended.
-    pub(crate) fn is_waiting(&self, index: u64) -> bool {
-        matches!(self.slot(index), Some(Slot::Waiting))
-    }
-
     fn place(&self, index: u64) -> Option<usize> {
         usize::try_from(index.checked_sub(self.base)?).ok()
-    }
-
-    fn slot(&self, index: u64) -> Option<&Slot> {
-        self.slots.get(self.place(index)?)
     }
 
     /// Ends an item. False, and nothing changes, if it has ended before: that is what makes the
@@ -134,14 +125,6 @@ impl Store {
                 self.forget_front();
                 Some((index, out))
             }
-        }
-    }
-
-    /// Whether [`pop`](Self::pop) would give something.
-    pub(crate) fn has_ready(&self) -> bool {
-        match self.order {
-            Order::Completion => !self.ready.is_empty(),
-            Order::Input => matches!(self.slots.front(), Some(Slot::Ended(Some(_)))),
         }
     }
 
@@ -203,7 +186,7 @@ mod tests {
         store.accept(3);
         assert!(store.end(2, out(2)) && store.end(0, out(0)));
         assert_eq!(drain(&mut store), [(2, 2), (0, 0)]);
-        assert!(store.is_waiting(1) && !store.is_waiting(2));
+        assert_eq!((store.accepted(), store.ended()), (3, 2));
     }
 
     #[test]

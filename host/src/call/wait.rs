@@ -100,7 +100,12 @@ impl Call {
         if let Some(Stop::Failed(error)) = &inner.stop {
             let error = error.clone();
             inner.stop = Some(Stop::Terminated);
+            inner.cut_short = false;
             return Some(Next::Failed(CallError::Pool(error)));
+        }
+        if matches!(inner.stop, Some(Stop::Terminated)) && inner.cut_short {
+            inner.cut_short = false;
+            return Some(Next::Failed(CallError::Pool(PoolError::terminated())));
         }
         if let Input::Failed(error) = &inner.input {
             let error = error.clone();
@@ -114,8 +119,8 @@ impl Call {
         if !matches!(next, Next::Out(..)) {
             return;
         }
-        if self.feeder_waits.load(Ordering::SeqCst) && self.has_comfortable_room() {
-            self.room.notify_all();
+        if self.feeder_waits.load(Ordering::SeqCst) {
+            self.wake_feeder(&self.lock());
         }
         if self.may_have_items() {
             self.core.wake_idle();
@@ -124,12 +129,16 @@ impl Call {
 
     /// A feeder is woken when a quarter of the window is free, not for every single item; what was
     /// pulled before keeps consumer and workers going meanwhile.
-    fn has_comfortable_room(&self) -> bool {
-        let inner = self.lock();
-        let window = self.window_items(&inner);
+    pub(super) fn wake_feeder(&self, inner: &Inner) {
+        if !self.feeder_waits.load(Ordering::SeqCst) || !self.has_room(inner) {
+            return;
+        }
+        let window = self.window_items(inner);
         let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
-        window.saturating_sub(used) >= (window / 4).max(1)
-            || inner.store.ended() == inner.store.accepted()
+        let idle = inner.store.ended() == inner.store.accepted();
+        if idle || window.saturating_sub(used) >= (window / 4).max(1) {
+            self.room.notify_all();
+        }
     }
 
     fn window_items(&self, inner: &Inner) -> u64 {
@@ -152,7 +161,7 @@ impl Call {
     pub(super) fn await_room(&self) -> bool {
         let mut inner = self.lock();
         loop {
-            if inner.stop.is_some() || !inner.takes_input() {
+            if !inner.is_accepting() {
                 return false;
             }
             if self.has_room(&inner) {
@@ -233,6 +242,7 @@ impl Call {
             (Some(panic), _, _) => End::Callback(panic.clone()),
             (_, Some(Stop::Failed(error)), _) => End::Pool(error.clone()),
             (_, _, Input::Failed(error)) => End::Input(error.clone()),
+            (_, Some(Stop::Terminated), _) if inner.cut_short => End::Pool(PoolError::terminated()),
             _ => End::Complete,
         }
     }

@@ -4,7 +4,7 @@
 
 use super::{STATUS_PANICKED, check_parent, serve};
 use crate::artifact::Mapped;
-use crate::guest::Guest;
+use crate::guest::{Guest, before_walls};
 use crate::process::{fds, sys};
 use crate::ring::{Region, WorkerRing};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
@@ -12,6 +12,8 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 pub(super) fn run(control: UnixStream) -> io::Result<()> {
+    // First of all: what this opens and keeps is denied later on.
+    before_walls();
     send(&control, &Hello::ours())?;
     let [ring, artifact, bell, host_bell] = fds::receive_fds::<4>(&control)?;
     let setup: WorkerSetup = receive(&control)?;
@@ -41,7 +43,7 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     drop((control, ring));
     let mut ring = WorkerRing::new(ring_memory, bell, host_bell);
     let stop = serve::serve(&mut ring, &mut guest);
-    ring.leave_note(&format!("{stop:?}"));
+    ring.leave_note(&stop.to_string());
     Ok(())
 }
 

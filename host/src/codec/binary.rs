@@ -270,6 +270,7 @@ fn count(elements: usize) -> Result<[u8; 4], Mismatch> {
 ///
 /// # Errors
 /// A mismatch that says where the bytes are not such a value.
+#[cfg(test)]
 pub(crate) fn validate(ty: Option<&Type>, bytes: &[u8]) -> Result<(), Mismatch> {
     let mut reader = Reader::new(bytes);
     if let Some(ty) = ty {

@@ -22,13 +22,15 @@ mod mismatch;
 mod names;
 mod numbers;
 mod ser;
-pub mod types;
+pub(crate) mod types;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use binary::{Reader, Writer, skip, validate};
+#[cfg(test)]
+pub(crate) use binary::validate;
+pub(crate) use binary::{Reader, Writer};
 pub(crate) use de::from_value;
-pub(crate) use json::{parse_params, print_value};
+pub(crate) use json::parse_params;
 pub(crate) use mismatch::Mismatch;
 pub(crate) use ser::to_params;

@@ -32,6 +32,8 @@ fn common(settings: EngineSettings) -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)
+        // wasmtime walks guest frames by their frame pointers; nothing else ever unwinds them.
+        .native_unwind_info(false)
         .wasm_memory64(false)
         .consume_fuel(settings.fuel)
         .relaxed_simd_deterministic(settings.deterministic)
@@ -49,13 +51,16 @@ pub(super) fn compiler(settings: EngineSettings) -> wasmtime::Result<Engine> {
 }
 
 /// The engine that runs items: without a compiler, pooled if the module fits a pool.
-pub(super) fn worker(settings: EngineSettings, needs: Option<Needs>) -> wasmtime::Result<Engine> {
-    let scan = prepare();
+pub(super) fn worker(
+    settings: EngineSettings,
+    needs: Option<Needs>,
+    dirty: DirtyPages,
+) -> wasmtime::Result<Engine> {
     let mut config = common(settings);
     config.enable_compiler(false);
     let fits = |needs: &Needs| needs.memories <= POOLED && needs.tables <= POOLED;
     if let Some(needs) = needs.filter(fits) {
-        let pool = pool(&needs, scan);
+        let pool = pool(&needs, dirty);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         // A pool that cannot be had (a small address space, a module beyond its caps) is no
         // reason to fail: on-demand allocation runs the same code, slower.
@@ -67,21 +72,35 @@ pub(super) fn worker(settings: EngineSettings, needs: Option<Needs>) -> wasmtime
     Engine::new(&config)
 }
 
-/// An engine like [`worker`]'s that never pools, for modules that a pool turned out not to fit.
-pub(super) fn unpooled(settings: EngineSettings) -> wasmtime::Result<Engine> {
-    worker(settings, None)
+/// How the pages that an item wrote are found, to be reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DirtyPages {
+    /// The kernel is asked (`PAGEMAP_SCAN`, Linux 6.7).
+    Asked,
+    /// The first few are taken for dirty, the rest is given back to the kernel.
+    Assumed,
 }
 
-/// Opens what is needed of `/proc`, once for the process: to be called before the walls rise, which
-/// deny it; [`worker`] calls it too. Tells whether dirty pages may be found by scanning the page
-/// map, which wasmtime opens and keeps.
-pub(crate) fn prepare() -> bool {
-    static SCAN: OnceLock<bool> = OnceLock::new();
-    *SCAN.get_or_init(|| PoolingAllocationConfig::is_pagemap_scan_available() && !swap_is_active())
+/// Opens what is needed of `/proc`, which the walls deny later. To be called before they rise;
+/// loading a guest without costs tens of microseconds for every fresh component.
+pub(crate) fn before_walls() {
+    dirty_pages();
+}
+
+/// Found out once for the process: wasmtime opens and keeps `/proc/self/pagemap`.
+pub(super) fn dirty_pages() -> DirtyPages {
+    static FOUND: OnceLock<DirtyPages> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        if PoolingAllocationConfig::is_pagemap_scan_available() && !swap_is_active() {
+            DirtyPages::Asked
+        } else {
+            DirtyPages::Assumed
+        }
+    })
 }
 
 /// One slot for each thing that one instance needs, since a worker has one instance at a time.
-fn pool(needs: &Needs, scan: bool) -> PoolingAllocationConfig {
+fn pool(needs: &Needs, dirty: DirtyPages) -> PoolingAllocationConfig {
     let elements = usize::try_from(needs.table_elements).unwrap_or(usize::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(1)
@@ -99,15 +118,15 @@ fn pool(needs: &Needs, scan: bool) -> PoolingAllocationConfig {
         .table_elements(elements.max(TABLE_ELEMENTS))
         .max_unused_warm_slots(needs.memories)
         .decommit_batch_size(1);
-    if scan {
-        pool.pagemap_scan(Enabled::Yes)
+    match dirty {
+        DirtyPages::Asked => pool
+            .pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(2 * MIB)
-            .table_keep_resident(64 * KIB);
-    } else {
-        // Without the scan the kept part is rewritten every time, touched or not: more than this
-        // costs more than giving the pages back.
-        pool.pagemap_scan(Enabled::No).linear_memory_keep_resident(64 * KIB);
-    }
+            .table_keep_resident(64 * KIB),
+        // The kept part is rewritten every time, touched or not: more than this costs more than
+        // giving the pages back.
+        DirtyPages::Assumed => pool.pagemap_scan(Enabled::No).linear_memory_keep_resident(64 * KIB),
+    };
     pool
 }
 

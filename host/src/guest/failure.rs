@@ -2,6 +2,7 @@
 //!
 //! This module must not decide what happens to the instance.
 
+use super::limiter::Refusal;
 use super::logs::OutputFull;
 use super::state::State;
 use crate::codec::types::{Signature, Type};
@@ -29,7 +30,10 @@ pub(super) fn exit_code(error: &Error) -> Option<i32> {
 /// The failure behind an error of wasmtime.
 pub(super) fn judge(error: &Error, when: When, state: &State, limits: &Limits) -> Failure {
     let mut failure = kind(error, when, state, limits);
-    failure.backtrace = backtrace(error);
+    // An exit was meant; where it was meant is nobody's business.
+    if failure.code.is_none() {
+        failure.backtrace = backtrace(error);
+    }
     failure
 }
 
@@ -45,19 +49,10 @@ fn kind(error: &Error, when: When, state: &State, limits: &Limits) -> Failure {
         failure.used = Some((limit, limit));
         return failure;
     }
-    let exit = exit_code(error);
-    if let (Some(refusal), true) = (state.limiter.refusal(), exit != Some(0)) {
-        let message = format!(
-            "used {} of {} bytes and asked for {} more",
-            refusal.used, refusal.limit, refusal.more
-        );
-        let mut failure = Failure::new(TaskErrorKind::OutOfMemory, message);
-        failure.used = Some((refusal.used, refusal.limit));
-        failure.code = exit;
-        return failure;
-    }
-    if let Some(code) = exit {
-        return exited(code);
+    match (exit_code(error), state.limiter.refusal()) {
+        (Some(code), _) => return exited(code, state),
+        (None, Some(refusal)) => return out_of_memory(refusal),
+        (None, None) => {}
     }
     let running = error.downcast_ref::<WasmBacktrace>().is_some();
     match (trap, when) {
@@ -74,10 +69,21 @@ fn kind(error: &Error, when: When, state: &State, limits: &Limits) -> Failure {
     }
 }
 
-/// The guest ended itself.
-pub(super) fn exited(code: i32) -> Failure {
-    let mut failure = Failure::new(TaskErrorKind::Exited, format!("exited with status {code}"));
+/// The guest ended itself: because it had no memory, if it was refused some.
+pub(super) fn exited(code: i32, state: &State) -> Failure {
+    let mut failure = match state.limiter.refusal() {
+        Some(refusal) if code != 0 => out_of_memory(refusal),
+        _ => Failure::new(TaskErrorKind::Exited, format!("exited with status {code}")),
+    };
     failure.code = Some(code);
+    failure
+}
+
+fn out_of_memory(refusal: Refusal) -> Failure {
+    let Refusal { used, more, limit } = refusal;
+    let message = format!("used {used} of {limit} bytes and asked for {more} more");
+    let mut failure = Failure::new(TaskErrorKind::OutOfMemory, message);
+    failure.used = Some((used, limit));
     failure
 }
 

@@ -4,6 +4,7 @@
 
 use super::call::Waiter;
 use super::compile::one_line;
+use super::engine::DirtyPages;
 use super::logs::{Capture, Keep};
 use super::{Guest, Linked, component, core, engine, imports, is_command, wasi};
 use crate::artifact::Mapped;
@@ -21,15 +22,24 @@ impl Guest {
     /// One line: a limit that the module exceeds as declared, a grant that cannot be had, settings
     /// that contradict each other, or an artifact that is not for this machine.
     pub(crate) fn load(code: Mapped, config: GuestConfig) -> Result<Self, String> {
+        Self::load_with(code, config, engine::dirty_pages())
+    }
+
+    /// As [`Guest::load`], with the way to reset memories given.
+    pub(super) fn load_with(
+        code: Mapped,
+        config: GuestConfig,
+        dirty: DirtyPages,
+    ) -> Result<Self, String> {
         check(&config)?;
         let Description { kind, wasi, needs, .. } = config.description;
         let line = |error: wasmtime::Error| one_line(&error);
-        let mut engine = engine::worker(config.settings, needs).map_err(line)?;
+        let mut engine = engine::worker(config.settings, needs, dirty).map_err(line)?;
         let linked = match link(&engine, &code, &config.description) {
             Ok(linked) => linked,
             // The pool may be too small for what an instance turns out to need.
             Err(_) => {
-                engine = engine::unpooled(config.settings).map_err(line)?;
+                engine = engine::worker(config.settings, None, dirty).map_err(line)?;
                 link(&engine, &code, &config.description).map_err(line)?
             }
         };

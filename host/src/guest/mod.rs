@@ -22,7 +22,7 @@ mod values;
 mod wasi;
 
 pub(crate) use compile::compile;
-pub(crate) use engine::{compatibility_key, prepare as before_walls};
+pub(crate) use engine::{before_walls, compatibility_key};
 
 use crate::codec::types::Signature;
 use crate::codec::{Writer, json};
@@ -209,7 +209,11 @@ impl Guest {
             }
             None => self.instantiate(item.index, item.attempt, None)?,
         };
-        let limit = self.plan.config.limits.output;
+        let limit = match item.form {
+            // JSON is checked when it is printed: `0,` of a list is two bytes, and eight as binary.
+            Form::Json => self.plan.config.limits.output.saturating_mul(4).saturating_add(16),
+            Form::Binary | Form::Raw => self.plan.config.limits.output,
+        };
         let mut sink = Output::new(output, spelling, limit);
         let input = Input::new(bytes, spelling);
         match self.call(&mut live, item.function, input, &mut sink) {
@@ -255,7 +259,7 @@ impl Guest {
             Ok(()) => {}
             Err(Stop::Guest(error)) if failure::exit_code(&error) == Some(0) => {}
             // A preview 2 command says no more than that it failed.
-            Err(Stop::Failed(_)) => return Err(failure::exited(1)),
+            Err(Stop::Failed(_)) => return Err(failure::exited(1, live.store.data())),
             Err(stop) => return Err(self.judge(stop, &live, &info.signature, item.form)),
         }
         self.plan.stdout.swap(output);

@@ -144,6 +144,13 @@ fn write(ty: &Type, value: &Val, out: &mut Vec<u8>) -> Result<(), Stop> {
             Writer(out).char(*value);
         }
         (Type::String, Val::String(text)) => run(text.as_bytes(), out)?,
+        _ => write_compound(ty, value, out)?,
+    }
+    Ok(())
+}
+
+fn write_compound(ty: &Type, value: &Val, out: &mut Vec<u8>) -> Result<(), Stop> {
+    match (ty, value) {
         (Type::List(element), Val::List(list)) => {
             let mut writer = Writer(out);
             let at = writer.open_list();

@@ -56,6 +56,11 @@ enum Found {
 }
 
 impl Batch {
+    /// Results gathered.
+    pub(super) fn len(&self) -> usize {
+        self.results.len()
+    }
+
     /// Whether to deliver before the next result is taken: there is enough, or the next result is
     /// that of another call.
     pub(super) fn is_ripe(&self, flight: &Flight) -> bool {
@@ -80,10 +85,11 @@ impl Batch {
             let (failure, _) = report::decode_failure(&report).ok_or(Violation::Report)?;
             return Err(Parting::Unprepared(failure));
         }
-        worker.ring.end()?;
         let front = flight.front().ok_or(Violation::Item)?;
         let (index, attempts, size) = (front.index(), front.attempts(), front.bytes().len());
+        // A result that makes no sense leaves its item among those that were started.
         let found = self.check(taken.header.kind, start, index, attempts)?;
+        worker.ring.end()?;
         worker.items += 1;
         if let Found::Error(error) = &found {
             let front = flight.front().ok_or(Violation::Item)?;

@@ -4,31 +4,35 @@
 //! This module must not start an item again that may have been started, unless retries were asked
 //! for.
 
-use super::batch::Batch;
+use super::Parting;
+use super::link::Link;
 use super::worker::Worker;
-use super::{Keeper, Parting};
 use crate::call::Delivery;
 use crate::call::store::Out;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::pool::core::Strike;
 use crate::pool::error::{PoolError, PoolErrorKind};
 use crate::process::Ended;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-impl Keeper {
+impl Link {
     /// Kills what is left of a worker, reaps it, and settles its items.
-    pub(super) fn bury(&mut self, mut worker: Worker, parting: Parting) {
-        let ended = worker.end();
-        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_)) {
-            self.collect_last(&mut worker);
+    pub(super) fn bury(mut self, mut parting: Parting) {
+        let ended = self.worker.end();
+        if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_))
+            && let Some(last) = self.collect_last()
+        {
+            parting = last;
         }
         // A word that makes no sense may hide claims: then all that it had may have been started.
-        let started = match worker.ring.observe() {
-            Ok(_) => worker.ring.claimed_unended() as usize,
+        let started = match self.worker.ring.observe() {
+            Ok(_) => self.worker.ring.claimed_unended() as usize,
             Err(_) => self.flight.len(),
         };
-        let worked = worker.items > 0 || started > 0;
+        let worked = self.worker.items > 0 || started > 0;
+        let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
             .stats
@@ -37,38 +41,38 @@ impl Keeper {
         for leg in legs {
             leg.call.give_back(leg.span);
         }
-        self.blame(&worker, &parting, ended);
+        self.blame(&parting, ended);
         self.seat().show(0, 0);
         self.core.stats.workers_ended.fetch_add(1, Ordering::Relaxed);
-        let (seat, pid, items) = (self.seat, worker.pid(), worker.items);
+        let (seat, pid, items) = (self.seat, self.worker.pid(), self.worker.items);
         let reason = WorkerEnd::of(&parting, ended);
         self.core.observers.tell(|| PoolEvent::WorkerEnded { worker: seat, pid, reason, items });
         let cause = match &parting {
             Parting::Unprepared(failure) => Some(failure.message.clone()),
             Parting::Died | Parting::Broken(_) if !worked => {
-                Some(death(&worker, &parting, ended).message)
+                Some(death(&self.worker, &parting, ended).message)
             }
             _ => None,
         };
         if let Some(cause) = cause {
-            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), false);
+            // A worker that was idle may have been ended by somebody; that alone breaks no pool.
+            let weight = if was_idle { Strike::Passing } else { Strike::Lasting };
+            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), weight);
         }
     }
 
-    /// Takes the results that the worker published before it died.
-    fn collect_last(&mut self, worker: &mut Worker) {
-        let mut batch = Batch::default();
+    /// Takes the results that the worker published before it died. Gives a better reason for its
+    /// end, if it left one.
+    fn collect_last(&mut self) -> Option<Parting> {
         // Half a frame, or a lie, ends the collection; what came before it was whole.
-        while let Ok(true) = batch.take(worker, &mut self.flight) {
-            if batch.is_ripe(&self.flight) {
-                self.deliver(&mut batch);
-            }
+        match self.gather() {
+            Err(unprepared @ Parting::Unprepared(_)) => Some(unprepared),
+            _ => None,
         }
-        self.deliver(&mut batch);
     }
 
     /// Ends the items that the worker had started and not finished.
-    fn blame(&mut self, worker: &Worker, parting: &Parting, ended: Ended) {
+    fn blame(&mut self, parting: &Parting, ended: Ended) {
         let now = Instant::now();
         let ran = now.saturating_duration_since(self.seen.1);
         let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
@@ -88,7 +92,7 @@ impl Keeper {
                 }
                 Parting::Condemned(kind) => Failure::new(*kind, ""),
                 Parting::Closed => Failure::new(TaskErrorKind::Terminated, ""),
-                _ => death(worker, parting, ended),
+                _ => death(&self.worker, parting, ended),
             };
             let kind = failure.kind.unwrap_or(TaskErrorKind::WorkerDied);
             if leg.call.spec.retry.wants(kind, attempts) {

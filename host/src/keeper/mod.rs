@@ -1,26 +1,29 @@
 //! A keeper: the thread that owns one worker, from its start to its grave, again and again.
 //!
-//! This module must not be driven by anybody else: it pulls, and nothing is pushed to it. It must
-//! not wait for anything but the one `poll` in [`worker::Worker::sleep`].
+//! This module must not be driven by anybody else: it pulls, and nothing is pushed to it.
 //!
-//! One turn reads top to bottom: collect results, deliver them, share what an idle worker could
-//! run, enforce deadlines, top up, sleep. A worker ends in [`burial`].
+//! A turn of work is in [`link`], the end of a worker in [`burial`]. While its worker has nothing,
+//! a keeper leaves the link on its [`seat`], where the caller of an `apply` may borrow it
+//! ([`drive`]); so there is always exactly one who works with a worker.
 
 pub(crate) mod batch;
 mod burial;
+pub(crate) mod drive;
 pub(crate) mod flight;
+pub(crate) mod link;
 pub(crate) mod seat;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start what they like")]
+mod tests;
 pub(crate) mod worker;
 
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, TaskErrorKind};
-use crate::pool::core::Core;
+use crate::pool::core::{Core, Strike};
 use crate::pool::error::{PoolError, PoolErrorKind, panic_text};
 use crate::ring::Violation;
-use crate::ring::word::Count;
-use batch::Batch;
-use flight::Flight;
-use seat::Seat;
+use link::Link;
+use seat::{Post, Seat};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,10 +37,12 @@ const ANNOUNCED: Duration = Duration::from_micros(250);
 const KILL_LOOK: Duration = Duration::from_millis(1);
 /// Slack before a keeper looks after a chunk that takes longer than expected.
 const SLACK: Duration = Duration::from_micros(300);
+/// Pause after a worker could not be started for want of room; the strikes bound the tries.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a worker's time is over.
 #[derive(Debug)]
-enum Parting {
+pub(crate) enum Parting {
     /// The pool ends.
     Closed,
     /// It has started as many items as it may.
@@ -58,52 +63,27 @@ impl From<Violation> for Parting {
     }
 }
 
-/// One keeper.
-#[derive(Debug)]
-pub(crate) struct Keeper {
-    core: Arc<Core>,
-    seat: usize,
-    /// What the worker has.
-    flight: Flight,
-    /// The claim that was seen last, and when it was first seen: an item's clock.
-    seen: (Count, Instant),
-    /// Since when the worker's time is not accounted for.
-    since: Instant,
-    /// Items that may be outstanding when the next chunk is taken, and their expected cost.
-    ahead: usize,
-    per_item: Option<Duration>,
-    /// The chunk takes longer than expected: results are announced one by one.
-    wary: bool,
-    /// The worker rang since the last turn.
-    rung: bool,
-}
-
 /// Starts the thread of the keeper on `seat`.
 pub(crate) fn start(core: &Arc<Core>, seat: usize) -> io::Result<()> {
-    let now = Instant::now();
-    let mut keeper = Keeper {
-        core: Arc::clone(core),
-        seat,
-        flight: Flight::default(),
-        seen: (Count::ZERO, now),
-        since: now,
-        ahead: 0,
-        per_item: None,
-        wary: false,
-        rung: false,
-    };
     core.keeper_started();
+    let keeper = Keeper { core: Arc::clone(core), seat };
     let thread = std::thread::Builder::new().name(format!("sandpool-keeper-{seat}"));
     let spawned = thread.spawn(move || {
-        let core = Arc::clone(&keeper.core);
         // A panic here is a bug of ours; it must not leave anybody waiting.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| keeper.run())) {
             let text = format!("a keeper panicked: {}", panic_text(&*panic));
-            core.strike(PoolError::new(PoolErrorKind::Broken, text), true);
+            keeper.core.strike(PoolError::new(PoolErrorKind::Broken, text), Strike::Fatal);
         }
-        core.keeper_ended();
+        keeper.core.keeper_ended();
     });
     spawned.map(drop).inspect_err(|_| core.keeper_ended())
+}
+
+/// One keeper.
+#[derive(Debug)]
+struct Keeper {
+    core: Arc<Core>,
+    seat: usize,
 }
 
 impl Keeper {
@@ -111,295 +91,77 @@ impl Keeper {
         &self.core.seats[self.seat]
     }
 
-    fn run(&mut self) {
+    fn run(&self) {
         while !self.core.is_ending() {
             let began = Instant::now();
-            let core = Arc::clone(&self.core);
-            match Worker::start(&core.recipe, self.seat().bell(), || core.is_ending()) {
+            let ending = || self.core.is_ending();
+            match Worker::start(&self.core.recipe, self.seat().bell(), ending) {
                 Ok(worker) => {
-                    self.core.worker_ready();
-                    self.core.stats.workers_started.fetch_add(1, Ordering::Relaxed);
-                    let (worker_id, pid, after) = (self.seat, worker.pid(), began.elapsed());
-                    self.core.observers.tell(|| PoolEvent::WorkerStarted {
-                        worker: worker_id,
-                        pid,
-                        after,
-                    });
-                    self.keep(worker);
+                    self.welcome(&worker, began.elapsed());
+                    self.keep(Link::new(Arc::clone(&self.core), self.seat, worker));
                 }
                 Err(StartError::Interrupted) => return,
-                Err(StartError::Refused(reason)) => self.core.strike(broken(&reason), true),
+                Err(StartError::Refused(reason)) => {
+                    self.core.strike(broken(&reason), Strike::Fatal);
+                }
                 Err(StartError::Failed(reason)) => {
-                    self.core.strike(broken(&reason), false);
-                    // What failed for want of room needs a moment; the strikes bound the tries.
-                    std::thread::sleep(Duration::from_millis(20));
+                    self.core.strike(broken(&reason), Strike::Lasting);
+                    std::thread::sleep(RETRY_PAUSE);
                 }
             }
         }
     }
 
-    fn keep(&mut self, mut worker: Worker) {
-        let now = Instant::now();
-        (self.seen, self.since) = ((Count::ZERO, now), now);
-        (self.ahead, self.per_item, self.wary) = (0, None, false);
-        let parting = loop {
-            if let Err(parting) = self.turn(&mut worker) {
-                break parting;
+    fn welcome(&self, worker: &Worker, after: Duration) {
+        self.core.worker_ready();
+        self.core.stats.workers_started.fetch_add(1, Ordering::Relaxed);
+        let (worker, pid) = (self.seat, worker.pid());
+        self.core.observers.tell(|| PoolEvent::WorkerStarted { worker, pid, after });
+    }
+
+    /// Works with one worker until its time is over.
+    fn keep(&self, mut link: Link) {
+        let (link, parting) = loop {
+            match link.work() {
+                Err(parting) => break (link, parting),
+                Ok(_) if link.is_idle() => match self.park(link) {
+                    Post { link: back, parting: None } => link = back,
+                    Post { link, parting: Some(parting) } => break (link, parting),
+                },
+                Ok(due) => {
+                    if let Err(parting) = link.sleep(due) {
+                        break (link, parting);
+                    }
+                }
             }
         };
-        self.core.unrest(self.seat);
-        self.bury(worker, parting);
+        // A wake-up that came meanwhile is another keeper's now.
+        self.core.wake_idle();
+        link.bury(parting);
     }
 
-    fn turn(&mut self, worker: &mut Worker) -> Result<(), Parting> {
-        let progress = self.collect(worker)?;
-        if self.core.is_ending() {
-            return Err(Parting::Closed);
-        }
-        if self.core.recipe.max_tasks.is_some_and(|most| worker.items >= most) {
-            return Err(Parting::Retired);
-        }
-        if std::mem::take(&mut self.rung) && worker.is_noisy(progress) {
-            return Err(Violation::Noise.into());
-        }
-        self.drop_stopped(worker)?;
-        self.share(worker)?;
-        self.top_up(worker)?;
-        let due = self.enforce(worker)?;
-        self.sleep(worker, due)
-    }
-
-    /// Takes the results that are there and delivers them. Tells whether there were any.
-    fn collect(&mut self, worker: &mut Worker) -> Result<bool, Parting> {
-        if !worker.ring.has_results() {
-            return Ok(false);
-        }
-        let mut batch = Batch::default();
-        let taken = loop {
-            match batch.take(worker, &mut self.flight) {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(parting) => break Err(parting),
-            }
-            if batch.is_ripe(&self.flight) {
-                self.deliver(&mut batch);
-            }
-        };
-        worker.ring.release();
-        worker.ring_if_asleep();
-        self.deliver(&mut batch);
-        taken.map(|()| true)
-    }
-
-    fn deliver(&mut self, batch: &mut Batch) {
-        let now = Instant::now();
-        let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
-        let (items, failed) = batch.deliver(&self.core, elapsed);
-        if items == 0 {
-            return;
-        }
-        self.core.worker_works();
-        let worker = self.seat;
-        self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
-    }
-
-    fn unclaimed(&self, worker: &Worker) -> usize {
-        self.flight.len().saturating_sub(worker.ring.claimed_unended() as usize)
-    }
-
-    /// Takes unclaimed items of stopped calls away from the worker.
-    fn drop_stopped(&mut self, worker: &mut Worker) -> Result<(), Parting> {
-        if self.flight.calls().any(|call| call.kill_at().is_some()) {
-            worker.ring.observe()?;
-            self.recall(worker, 0)?;
-        }
-        Ok(())
-    }
-
-    /// Recalls unclaimed items, all but `keep`, to the queues of their calls.
-    fn recall(&mut self, worker: &mut Worker, keep: usize) -> Result<(), Parting> {
-        let keep = u32::try_from(keep).unwrap_or(u32::MAX);
-        let back = worker.ring.recall(keep)?;
-        self.core.stats.recalled.fetch_add(back as u64, Ordering::Relaxed);
-        let legs = self.flight.pop_back(back);
-        self.seat().show(self.flight.len(), self.unclaimed(worker));
-        for leg in legs {
-            leg.call.give_back(leg.span);
-        }
-        Ok(())
-    }
-
-    /// Gives half of what the worker has not claimed to workers that have nothing.
-    fn share(&mut self, worker: &mut Worker) -> Result<(), Parting> {
-        let asked = self.seat().was_asked() || (self.wary && self.core.someone_rests());
-        if !asked || self.flight.len() < 2 {
-            return Ok(());
-        }
-        worker.ring.observe()?;
-        let unclaimed = self.unclaimed(worker);
-        let expected = self.per_item.unwrap_or(ANNOUNCED).saturating_mul(unclaimed as u32);
-        // What is done sooner than it can be moved stays.
-        let worth = expected >= SLACK || self.wary || self.since.elapsed() >= SLACK;
-        if unclaimed == 0 || !worth {
-            return Ok(());
-        }
-        self.recall(worker, unclaimed / 2)
-    }
-
-    /// Condemns the running item if its time is up. Else tells when to look again.
-    fn enforce(&mut self, worker: &mut Worker) -> Result<Option<Instant>, Parting> {
-        let Some(front) = self.flight.front() else { return Ok(None) };
-        let reading = worker.ring.observe()?;
-        let now = Instant::now();
-        if reading.claimed != self.seen.0 {
-            self.seen = (reading.claimed, now);
-        }
-        let timeout = front.call.spec.timeout;
-        let killed = front.call.kill_at();
-        if timeout.is_none() && killed.is_none() {
-            return Ok(None);
-        }
-        // A claim that nobody sees starts no clock. Looking eight times in the time that an item
-        // has keeps a kill within an eighth of its deadline.
-        let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).max(KILL_LOOK));
-        let look = now.checked_add(look);
-        if !reading.running {
-            let prepared = self.enforce_preparation(now)?;
-            return Ok([look, prepared].into_iter().flatten().min());
-        }
-        // With its result taken already, or results still on their way, what runs is another item.
-        if worker.ring.claimed_unended() != 1 {
-            return Ok(look);
-        }
-        let limit = timeout.and_then(|limit| self.seen.1.checked_add(limit));
-        let (due, kind) = match (limit, killed) {
-            (Some(limit), Some(kill)) if kill < limit => (Some(kill), TaskErrorKind::Cancelled),
-            (Some(limit), _) => (Some(limit), TaskErrorKind::TimedOut),
-            (None, kill) => (kill, TaskErrorKind::Cancelled),
-        };
-        if due.is_none_or(|due| now < due) {
-            return Ok([due, look].into_iter().flatten().min());
-        }
-        if worker.ring.condemn()? {
-            return Err(Parting::Condemned(kind));
-        }
-        // It has ended in this instant: collect it.
-        Ok(Some(now))
-    }
-
-    /// An initializer has the time that an item has.
-    fn enforce_preparation(&self, now: Instant) -> Result<Option<Instant>, Parting> {
-        let config = &self.core.recipe.config;
-        let (Some(_), Some(limit)) = (&config.initializer, config.limits.timeout) else {
-            return Ok(None);
-        };
-        let due = self.seen.1.max(self.since).checked_add(limit);
-        if due.is_some_and(|due| now >= due) {
-            let message = format!("the initializer ran into the deadline of {limit:?}");
-            let failure = Failure::new(TaskErrorKind::TimedOut, message);
-            return Err(Parting::Unprepared(failure));
-        }
-        Ok(due)
-    }
-
-    /// Hands items over, if the worker has few enough.
-    fn top_up(&mut self, worker: &mut Worker) -> Result<(), Parting> {
-        if worker.ring.unsent() > 0 {
-            if worker.ring.feed(self.flight.back_bytes())? {
-                worker.ring_if_asleep();
-            }
-            return Ok(());
-        }
-        let most = match self.core.recipe.max_tasks {
-            Some(most) => most.saturating_sub(worker.items + self.flight.len() as u64),
-            None => u64::MAX,
-        };
-        if self.flight.len() > self.ahead || most == 0 {
-            return Ok(());
-        }
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        for call in self.core.candidates() {
-            let Some(mut handover) = call.take(self.flight.len(), most) else { continue };
-            if self.flight.len() == 0 {
-                self.since = Instant::now();
-            }
-            let accepted = batch::push(worker, &call.spec, &handover.span)?;
-            let now = handover.span.take_front(accepted);
-            let rest = handover.span;
-            if !now.is_empty() {
-                self.retries_started(&now);
-                self.flight.push(&call, now);
-                worker.ring.commit()?;
-                worker.ring_if_asleep();
-                (self.ahead, self.per_item) = (handover.ahead, handover.per_item);
-                self.wary = false;
-            }
-            if !rest.is_empty() {
-                call.give_back(rest);
-            }
-            self.seat().show(self.flight.len(), self.unclaimed(worker));
-            return Ok(());
-        }
-        Ok(())
-    }
-
-    fn retries_started(&self, span: &crate::call::block::Span) {
-        if span.attempts > 0 {
-            self.core.stats.retries.fetch_add(span.len() as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// Sleeps until there is something to do.
-    fn sleep(&mut self, worker: &mut Worker, due: Option<Instant>) -> Result<(), Parting> {
-        let outstanding = self.flight.len();
-        self.seat().show(outstanding, self.unclaimed(worker));
-        if outstanding == 0 {
-            if !self.core.rest(self.seat) {
-                self.core.unrest(self.seat);
-                return Ok(());
-            }
+    /// Leaves the link on the seat until there is something to do.
+    fn park(&self, link: Link) -> Post {
+        let pidfd = link.worker.pidfd_copy();
+        self.seat().park(Post { link, parting: None });
+        if self.core.rest(self.seat) {
             self.core.ask_for_items();
+        } else {
+            self.seat().call();
         }
-        let look = self.announce(worker, outstanding);
-        worker.ring.raise();
-        let room_to_feed = worker.ring.unsent() > 0 && worker.ring.room_for_more()?;
-        if worker.ring.has_results() || room_to_feed {
-            worker.ring.lower();
-            return Ok(());
-        }
-        let deadline = [due, look].into_iter().flatten().min();
-        let woken = worker.sleep(self.seat().bell(), deadline);
-        worker.ring.lower();
-        if woken.called {
-            self.seat().quiet();
-        }
-        if outstanding == 0 {
+        loop {
+            let ended = self.seat().doze(pidfd.as_ref());
+            let back = self.seat().take();
             self.core.unrest(self.seat);
+            match back {
+                Some(Post { link, parting: None }) if ended => {
+                    return Post { link, parting: Some(Parting::Died) };
+                }
+                Some(post) => return post,
+                // Somebody drives the worker, and will call when it is given back.
+                None => self.seat().await_return(),
+            }
         }
-        if woken.ended {
-            return Err(Parting::Died);
-        }
-        self.rung = woken.rung;
-        self.wary |= look.is_some_and(|look| Instant::now() >= look);
-        Ok(())
-    }
-
-    /// Tells the worker when to ring. Gives the time to look if it has not rung by then.
-    fn announce(&self, worker: &Worker, outstanding: usize) -> Option<Instant> {
-        let per_item = self.per_item.unwrap_or(ANNOUNCED);
-        if self.wary || outstanding < 2 {
-            worker.ring.bell_after(1);
-            return None;
-        }
-        let until = match outstanding.saturating_sub(self.ahead) {
-            _ if per_item >= ANNOUNCED => 1,
-            // Nothing more was there to be handed over: the end of all rings anyway.
-            0 => outstanding,
-            until => until,
-        };
-        let until = u32::try_from(until.max(1)).unwrap_or(u32::MAX);
-        worker.ring.bell_after(until);
-        Instant::now().checked_add(per_item.saturating_mul(2 * until) + SLACK)
     }
 }
 

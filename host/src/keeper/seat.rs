@@ -1,16 +1,34 @@
-//! What others can see and say of a keeper: its bell, and how many items it could spare.
+//! A keeper's place in the pool: its two bells, the link while nobody works with it, and what
+//! others may know of it.
 //!
-//! This module must not block.
+//! This module must not work with the link it holds.
 
-use rustix::event::{EventfdFlags, eventfd};
+use super::Parting;
+use super::link::Link;
+use super::worker::poll_until;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// A link that is handed on, and why its worker is to be buried, if it is.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) link: Link,
+    pub(crate) parting: Option<Parting>,
+}
 
 /// One keeper's place in the pool.
 #[derive(Debug)]
 pub(crate) struct Seat {
+    /// Wakes whoever works with the link.
     bell: OwnedFd,
+    /// Wakes the keeper's own thread while the link is parked.
+    thread_bell: OwnedFd,
+    parked: Mutex<Option<Post>>,
+    /// A link was parked that the keeper's thread waits for.
+    returned: Condvar,
     unclaimed: AtomicUsize,
     busy: AtomicBool,
     asked: AtomicBool,
@@ -18,42 +36,95 @@ pub(crate) struct Seat {
 
 impl Seat {
     pub(crate) fn new() -> io::Result<Self> {
+        let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         Ok(Self {
-            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            bell: bell()?,
+            thread_bell: bell()?,
+            parked: Mutex::new(None),
+            returned: Condvar::new(),
             unclaimed: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             asked: AtomicBool::new(false),
         })
     }
 
-    /// Wakes the keeper.
+    /// Wakes whoever works with the link, or else the keeper's thread.
     pub(crate) fn wake(&self) {
-        // The only failure is a counter at its maximum: a bell that rings already.
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        ring(&self.bell);
+        ring(&self.thread_bell);
     }
 
-    /// Asks the keeper for items that its worker has not claimed.
+    /// Wakes the keeper's thread: there is something to take up.
+    pub(crate) fn call(&self) {
+        ring(&self.thread_bell);
+    }
+
+    /// Asks for items that the worker has not claimed.
     pub(crate) fn ask(&self) {
         self.asked.store(true, Ordering::Release);
-        self.wake();
+        ring(&self.bell);
     }
 
-    /// Keeper: turns readable when somebody wakes it.
-    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
-    }
-
-    /// Keeper: silences the bell.
-    pub(crate) fn quiet(&self) {
-        let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
-    }
-
-    /// Keeper: whether it was asked since it last looked.
+    /// Whether it was asked since somebody last looked.
     pub(crate) fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Acquire)
     }
 
-    /// Keeper: tells what it holds.
+    /// Turns readable when whoever works with the link is woken.
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Silences that bell.
+    pub(crate) fn quiet(&self) {
+        let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+    }
+
+    // ---- the parked link ----
+
+    /// Leaves a link.
+    pub(crate) fn park(&self, post: Post) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = Some(post);
+        self.returned.notify_one();
+    }
+
+    /// Takes the link that was left, if it is here.
+    pub(crate) fn take(&self) -> Option<Post> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeper's thread: sleeps until it is called, or until the worker ends, and tells whether it
+    /// has.
+    pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>) -> bool {
+        let bell = PollFd::new(&self.thread_bell, PollFlags::IN);
+        let ended = match pidfd {
+            Some(pidfd) => {
+                let mut set = [bell, PollFd::new(pidfd, PollFlags::IN)];
+                poll_until(&mut set, None);
+                !set[1].revents().is_empty()
+            }
+            None => {
+                poll_until(&mut [bell], None);
+                false
+            }
+        };
+        let _ = rustix::io::read(&self.thread_bell, &mut [0_u8; 8]);
+        ended
+    }
+
+    /// Keeper's thread: waits until whoever drives the worker has left the link here, and has
+    /// itself called, as there is something to look at by now.
+    pub(crate) fn await_return(&self) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        while parked.is_none() {
+            parked = self.returned.wait(parked).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.call();
+    }
+
+    // ---- what others may know ----
+
+    /// Tells what the worker has.
     pub(crate) fn show(&self, outstanding: usize, unclaimed: usize) {
         self.busy.store(outstanding > 0, Ordering::SeqCst);
         self.unclaimed.store(unclaimed, Ordering::Relaxed);
@@ -66,4 +137,9 @@ impl Seat {
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::SeqCst)
     }
+}
+
+fn ring(bell: &OwnedFd) {
+    // The only failure is a counter at its maximum: a bell that rings already.
+    let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
 }

@@ -2,6 +2,7 @@
 //!
 //! This module must not know items or calls.
 
+use crate::pool::compile::GREETING;
 use crate::pool::core::Recipe;
 use crate::process::{Child, Ended, Role, fds, spawn};
 use crate::ring::{HostRing, Region, map};
@@ -13,8 +14,6 @@ use serde::de::DeserializeOwned;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Longest silence of a child that has been started and is to greet.
-const GREETING: Duration = Duration::from_secs(30);
 /// Result bytes beyond the output limit: log tails, a backtrace, a message, lengths.
 const REPORT_ROOM: u64 = 1 << 20;
 
@@ -92,6 +91,12 @@ impl Worker {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
+    }
+
+    /// Another descriptor for the process, to watch while somebody else works with this; `None` if
+    /// there is no room for one, which only delays the news of an idle worker's death.
+    pub(crate) fn pidfd_copy(&self) -> Option<OwnedFd> {
+        self.child.pidfd().try_clone_to_owned().ok()
     }
 
     /// Wakes the worker if it sleeps.
@@ -201,7 +206,8 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
     }
 }
 
-fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
+/// Waits until one of the set is ready, or the deadline passes.
+pub(super) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     let timeout = left.map(|left| Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),

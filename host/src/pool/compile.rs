@@ -12,7 +12,10 @@ use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, receive, send};
 use rustix::fd::{AsFd as _, OwnedFd};
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+/// Longest silence of a child that has been started and is to greet.
+pub(crate) const GREETING: Duration = Duration::from_secs(30);
 /// Largest artifact that is taken from a compiler.
 const MAX_ARTIFACT: u64 = 2 << 30;
 
@@ -92,7 +95,18 @@ type Answer = Result<(Description, Vec<u8>), String>;
 
 fn talk(control: &UnixStream, module: &TaskModule, settings: EngineSettings) -> io::Result<Answer> {
     let bytes = fds::sealed_file("sandpool-module", module.bytes())?;
-    let hello: Hello = receive(control)?;
+    control.set_read_timeout(Some(GREETING))?;
+    let hello: Hello = receive(control).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::Error::other(format!(
+            "it did not become one within {} s (does the worker program link sandpool, and call \
+             `sandpool::init()` where there is no hook before `main`?)",
+            GREETING.as_secs()
+        )),
+        _ => error,
+    })?;
+    // How long compiling may take is not for this place to say; if the process ends, so does the
+    // stream.
+    control.set_read_timeout(None)?;
     if let Err(mismatch) = hello.check() {
         return Err(io::Error::other(mismatch));
     }

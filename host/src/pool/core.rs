@@ -19,7 +19,7 @@ use crate::keeper::seat::Seat;
 use crate::process::Program;
 use rustix::fd::OwnedFd;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,10 +33,21 @@ pub(crate) struct Recipe {
     pub(crate) max_tasks: Option<u64>,
 }
 
-/// Deaths before the first item within [`STRIKE_TIME`] that break the pool, besides one for each
+/// Deaths before the first item (see [`Strike`]) that break the pool, besides one for each
 /// worker.
 const STRIKES: usize = 5;
 const STRIKE_TIME: Duration = Duration::from_secs(10);
+
+/// How much an early death of a worker tells against the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// Forgotten after [`STRIKE_TIME`].
+    Passing,
+    /// Remembered until some item has ended: what fails slowly must not fail for ever.
+    Lasting,
+    /// It will not be better next time.
+    Fatal,
+}
 
 /// The shared middle of a pool.
 #[derive(Debug)]
@@ -49,6 +60,8 @@ pub(crate) struct Core {
     /// Somebody's wait is over: a worker is ready, the pool broke, a keeper ended.
     changed: Condvar,
     idle: AtomicUsize,
+    /// Virtual time of the call that was served last.
+    clock: AtomicU64,
     joining: AtomicUsize,
     /// There are strikes, so that working workers need the lock only then.
     struck: AtomicBool,
@@ -64,7 +77,7 @@ struct Queue {
     phase: Phase,
     keepers: usize,
     ready_once: bool,
-    strikes: VecDeque<Instant>,
+    strikes: VecDeque<(Strike, Instant)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -86,6 +99,7 @@ impl Core {
             queue: Mutex::default(),
             changed: Condvar::new(),
             idle: AtomicUsize::new(0),
+            clock: AtomicU64::new(0),
             joining: AtomicUsize::new(0),
             struck: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -119,10 +133,6 @@ impl Core {
             Phase::Terminated => return Err(PoolError::terminated()),
             Phase::Broken(error) => return Err(error.clone()),
         }
-        // A newcomer starts level with the least served, or it would own the workers until it had
-        // caught up with calls that run since yesterday.
-        let level = queue.calls.iter().map(|call| call.virtual_time.load(Ordering::Relaxed)).min();
-        call.virtual_time.store(level.unwrap_or(0), Ordering::Relaxed);
         queue.calls.push(Arc::clone(call));
         Ok(())
     }
@@ -133,8 +143,18 @@ impl Core {
         let mut calls: Vec<_> =
             queue.calls.iter().filter(|call| call.may_have_items()).cloned().collect();
         drop(queue);
-        calls.sort_by_cached_key(|call| call.virtual_time.load(Ordering::Relaxed));
+        // Who had nothing to run is not owed the time that others had meanwhile: it would own the
+        // workers until it had caught up with calls that run since yesterday.
+        let level = self.clock.load(Ordering::Relaxed);
+        calls.sort_by_cached_key(|call| {
+            call.virtual_time.fetch_max(level, Ordering::Relaxed).max(level)
+        });
         calls
+    }
+
+    /// A keeper took items of this call, which was the least served one.
+    pub(crate) fn served(&self, call: &Call) {
+        self.clock.fetch_max(call.virtual_time.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// A call is over: complete, and in nobody's hands.
@@ -161,15 +181,17 @@ impl Core {
         if self.idle.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let chosen = {
-            let mut queue = self.lock();
-            let chosen = queue.idle.pop();
-            self.idle.store(queue.idle.len(), Ordering::Relaxed);
-            chosen
-        };
-        if let Some(seat) = chosen.and_then(|seat| self.seats.get(seat)) {
-            seat.wake();
+        if let Some(seat) = self.take_idle().and_then(|seat| self.seats.get(seat)) {
+            seat.call();
         }
+    }
+
+    /// Takes one keeper off the list of idle ones.
+    pub(crate) fn take_idle(&self) -> Option<usize> {
+        let mut queue = self.lock();
+        let chosen = queue.idle.pop();
+        self.idle.store(queue.idle.len(), Ordering::Relaxed);
+        chosen
     }
 
     /// Wakes every keeper whose worker has items: one of them may have to end.
@@ -249,13 +271,15 @@ impl Core {
 
     /// A worker ended before it had run anything. Too many of these break the pool: `cause` then
     /// is what pending and new calls are told.
-    pub(crate) fn strike(&self, cause: PoolError, fatal: bool) {
+    pub(crate) fn strike(&self, cause: PoolError, strike: Strike) {
         let mut queue = self.lock();
         let now = Instant::now();
-        queue.strikes.retain(|at| now.duration_since(*at) < STRIKE_TIME);
-        queue.strikes.push_back(now);
+        queue.strikes.retain(|(strike, at)| {
+            *strike != Strike::Passing || now.duration_since(*at) < STRIKE_TIME
+        });
+        queue.strikes.push_back((strike, now));
         self.struck.store(true, Ordering::Relaxed);
-        let out = fatal || queue.strikes.len() >= STRIKES + self.seats.len();
+        let out = strike == Strike::Fatal || queue.strikes.len() >= STRIKES + self.seats.len();
         if !out || matches!(queue.phase, Phase::Terminated | Phase::Broken(_)) {
             return;
         }

@@ -196,7 +196,7 @@ impl Documents {
     }
 
     fn plan(&self, order: Order, lazy: bool) -> Plan {
-        Plan { form: self.form, shape: self.shape, order, lazy, callbacks: None }
+        Plan { form: self.form, shape: self.shape, order, lazy, callbacks: None, driven: false }
     }
 }
 

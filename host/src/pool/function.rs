@@ -8,7 +8,7 @@ use super::documents::Documents;
 use super::error::{CallError, PoolError, PoolErrorKind};
 use super::handle::{self, AsyncResult};
 use super::iter::Imap;
-use super::submit::Shape;
+use super::submit::{Plan, Shape};
 use crate::call::spec::Retry;
 use crate::call::store::Order;
 use crate::codec;
@@ -122,7 +122,6 @@ impl Function {
     }
 
     /// The same function over encoded documents instead of Rust values.
-    #[must_use]
     pub fn documents(&self, form: Form) -> Documents {
         Documents::new(self.clone(), form)
     }
@@ -148,7 +147,7 @@ impl Function {
         &self,
         argument: &A,
     ) -> Result<R, CallError> {
-        self.apply_async(argument)?.get()
+        AsyncResult::new(self.run_one(argument)?, handle::single).take()
     }
 
     /// Submits one item and returns at once. Python: `Pool.apply_async`.
@@ -159,7 +158,7 @@ impl Function {
         &self,
         argument: &A,
     ) -> Result<AsyncResult<R>, PoolError> {
-        let call = self.submit_one(argument, Shape::Item, None)?;
+        let call = self.submit_one(argument, Plan::eager(Shape::Item, None))?;
         Ok(AsyncResult::new(call, handle::single))
     }
 
@@ -173,7 +172,7 @@ impl Function {
         callbacks: Callbacks<R>,
     ) -> Result<AsyncResult<R>, PoolError> {
         let prepared = callbacks.prepare(handle::single)?;
-        let call = self.submit_one(argument, Shape::Item, Some(()))?;
+        let call = self.submit_one(argument, Plan::eager(Shape::Item, Some(())))?;
         prepared.attach(&call);
         Ok(AsyncResult::new(call, handle::single))
     }

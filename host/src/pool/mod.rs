@@ -5,7 +5,7 @@
 pub(crate) mod builder;
 mod call_api;
 pub(crate) mod callbacks;
-mod compile;
+pub(crate) mod compile;
 pub(crate) mod core;
 pub(crate) mod documents;
 pub(crate) mod error;

@@ -12,6 +12,7 @@ use crate::call::spec::{Spec, Window};
 use crate::call::store::{Order, Out};
 use crate::codec;
 use crate::description::{Form, FunctionInfo};
+use crate::keeper::drive::drive;
 use crate::outcome::{Failure, TaskErrorKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,7 @@ impl Function {
             retry: self.retry.clone(),
             fail_fast: !plan.lazy && self.policy == ErrorPolicy::FailFast,
             callbacks: plan.callbacks.is_some(),
+            driven: plan.driven,
         };
         Ok(Call::new(Arc::clone(&self.core), spec))
     }
@@ -61,22 +63,36 @@ impl Function {
         self.core.submit(call)
     }
 
+    /// Submits one item.
     pub(super) fn submit_one<A: Serialize + ?Sized>(
         &self,
         argument: &A,
-        shape: Shape,
-        callbacks: Option<()>,
+        plan: Plan,
     ) -> Result<Arc<Call>, PoolError> {
-        let call = self.call(Plan::eager(shape, callbacks))?;
+        let call = self.call(plan)?;
         let mut given = false;
         let mut source = |out: &mut Vec<u8>| {
             if std::mem::replace(&mut given, true) {
                 return Step::End;
             }
-            encode(&call, shape, argument, out)
+            encode(&call, plan.shape, argument, out)
         };
         self.submit(&call)?;
         feed::drain(&call, &mut source)?;
+        Ok(call)
+    }
+
+    /// Runs one item on an idle worker, if there is one, in this very thread.
+    pub(super) fn run_one<A: Serialize + ?Sized>(
+        &self,
+        argument: &A,
+    ) -> Result<Arc<Call>, PoolError> {
+        let plan = Plan { driven: true, ..Plan::eager(Shape::Item, None) };
+        let call = self.submit_one(argument, plan)?;
+        drive(&self.core, &call);
+        if !call.is_ready() {
+            self.core.wake_idle();
+        }
         Ok(call)
     }
 
@@ -108,7 +124,8 @@ impl Function {
         I: IntoIterator<Item: Serialize, IntoIter: Send + 'static>,
         R: DeserializeOwned,
     {
-        let plan = Plan { form: Form::Binary, shape, order, lazy: true, callbacks: None };
+        let plan =
+            Plan { form: Form::Binary, shape, order, lazy: true, callbacks: None, driven: false };
         let call = self.call(plan)?;
         let mut items = items.into_iter();
         self.submit(&call)?;
@@ -138,11 +155,19 @@ pub(super) struct Plan {
     pub(super) order: Order,
     pub(super) lazy: bool,
     pub(super) callbacks: Option<()>,
+    pub(super) driven: bool,
 }
 
 impl Plan {
-    fn eager(shape: Shape, callbacks: Option<()>) -> Self {
-        Self { form: Form::Binary, shape, order: Order::Input, lazy: false, callbacks }
+    pub(super) fn eager(shape: Shape, callbacks: Option<()>) -> Self {
+        Self {
+            form: Form::Binary,
+            shape,
+            order: Order::Input,
+            lazy: false,
+            callbacks,
+            driven: false,
+        }
     }
 }
 

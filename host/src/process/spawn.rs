@@ -9,12 +9,13 @@
 use super::role::Role;
 use super::watch::Child;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Which executable becomes the child.
 #[derive(Clone, Debug, Default)]
@@ -47,13 +48,17 @@ pub(crate) fn spawn(role: Role, program: &Program) -> io::Result<Child> {
         Program::Path(path) => path.clone(),
     };
     let (ours, theirs) = UnixStream::pair()?;
+    // Opened here and not by `Stdio::null()`: in a host whose descriptors 0 to 2 are closed, std
+    // moves what it is given out of the way of these numbers, but not what it opens itself.
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let mut command = Command::new(&path);
     command
         .arg0(role.name())
         .env_clear()
         .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stdout(null.try_clone()?)
+        .stderr(null);
     let child = command.spawn().map_err(|error| {
         let program = match program {
             Program::ThisExecutable => {

@@ -109,6 +109,7 @@ impl HostRing {
     }
 
     /// Items handed over whose results were not taken yet.
+    #[cfg(test)]
     pub(crate) fn outstanding(&self) -> usize {
         self.starts.len()
     }
@@ -124,9 +125,9 @@ impl HostRing {
         (ARENA as u64).checked_sub(used).ok_or(Violation::Position)
     }
 
-    /// Whether there is room to write more of the newest item.
+    /// Whether there is room to write a piece of the newest item that is worth a wake-up.
     pub(crate) fn room_for_more(&self) -> Result<bool, Violation> {
-        Ok(self.room()? > 0)
+        Ok(self.unsent > 0 && self.room()? >= self.unsent.min(ARENA as u64 / 4))
     }
 
     /// Appends an item, to be published by [`commit`](Self::commit). False if there is no room.
@@ -154,11 +155,10 @@ impl HostRing {
 
     /// Writes more of the newest item, whose whole bytes are given. True if something was written.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool, Violation> {
-        let room = self.room()?;
-        let piece = self.unsent.min(room);
-        if piece == 0 {
+        if !self.room_for_more()? {
             return Ok(false);
         }
+        let piece = self.unsent.min(self.room()?);
         let from = bytes.len().saturating_sub(self.unsent as usize);
         let part = bytes.get(from..from + piece as usize).unwrap_or(&[]);
         self.region.write(Stream::Items, self.tail, part);
@@ -295,6 +295,11 @@ impl HostRing {
         }
         if self.claimed == self.ended || self.starts.pop_front().is_none() {
             return Err(Violation::Item);
+        }
+        // An item is used up before its result is published. A worker that keeps room back would
+        // be given items again and again that do not fit.
+        if self.starts.is_empty() && (self.unsent > 0 || self.room()? != ARENA as u64) {
+            return Err(Violation::Position);
         }
         self.ended = self.ended.plus(1);
         Ok(())

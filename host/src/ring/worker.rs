@@ -8,6 +8,7 @@ use super::map::{ARENA, Region, Stream};
 use super::sync::Ordering;
 use super::word::{Claim, Count};
 use rustix::fd::OwnedFd;
+use std::fmt;
 use std::io;
 
 /// Why the worker stops.
@@ -21,6 +22,17 @@ pub(crate) enum Stop {
     Broken(&'static str),
     /// A system call failed.
     Io(io::Error),
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostGone => f.write_str("the host is gone"),
+            Self::Condemned => f.write_str("its item was condemned"),
+            Self::Broken(what) => f.write_str(what),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<io::Error> for Stop {
@@ -208,8 +220,13 @@ impl WorkerRing {
         for part in parts {
             self.write_bytes(part, fits)?;
         }
-        // Padding is never read, only skipped.
-        self.results_tail = start + need;
+        // Padding is never read, only skipped; but it takes room like any byte.
+        let end = start + need;
+        while self.room() < end - self.results_tail {
+            self.ring_host()?;
+            self.wait(|ring| Ok(ring.room() >= end - ring.results_tail))?;
+        }
+        self.results_tail = end;
         self.region.control().results_tail.store(self.results_tail, Ordering::Release);
         Ok(())
     }

@@ -9,8 +9,9 @@ mod typed;
 mod vectors;
 mod wit;
 
+use super::json::print_value;
 use super::types::{Signature, Type};
-use super::{Mismatch, from_value, parse_params, print_value, to_params};
+use super::{Mismatch, from_value, parse_params, to_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,8 +1,9 @@
 //! The published test vectors, `docs/json-vectors.jsonl`.
 
 use super::{sig, wit};
+use crate::codec::json::print_value;
+use crate::codec::parse_params;
 use crate::codec::types::{Signature, Type};
-use crate::codec::{parse_params, print_value};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -1,8 +1,11 @@
 //! What no item may do: see another item's memory, or start a thread.
 
 use super::component::with_memory;
-use super::{Setup, failed, fixture};
+use super::{Fixture, Setup, failed, fixture};
+use crate::artifact::Mapped;
 use crate::description::EngineSettings;
+use crate::guest::engine::DirtyPages;
+use crate::guest::{Guest, compile};
 use crate::outcome::TaskErrorKind;
 
 /// A module that looks for anything that is not as it was declared, then spoils all it can reach.
@@ -38,7 +41,19 @@ const CANARY: &str = r#"(module
 #[test]
 fn nothing_that_an_item_wrote_reaches_the_next() {
     // From a few pages, which are rewritten, to more than are kept, which are given back.
-    let mut guest = fixture(CANARY);
+    never_dirty(&mut fixture(CANARY));
+}
+
+#[test]
+fn nor_does_it_where_the_kernel_cannot_tell_dirty_pages() {
+    let (artifact, description) = compile(CANARY.as_bytes(), EngineSettings::default()).unwrap();
+    let config = Setup::default().config(description.clone());
+    let mapped = Mapped::from_bytes(&artifact).unwrap();
+    let guest = Guest::load_with(mapped, config, DirtyPages::Assumed).unwrap();
+    never_dirty(&mut Fixture { guest, description, next: 0 });
+}
+
+fn never_dirty(guest: &mut Fixture) {
     for pages in [0, 1, 30, 100, 0, 1000, 3, 0, 64, 0] {
         assert_eq!(guest.json("run", &pages.to_string()).unwrap(), "null", "{pages} pages");
     }
@@ -54,6 +69,23 @@ fn nothing_is_left_behind_by_items_that_end_badly() {
         // The trap at the end, not one of the checks before it: those are one frame deeper.
         assert_eq!(failure.backtrace.lines().count(), 1, "{}", failure.backtrace);
     }
+}
+
+#[test]
+fn ordinary_modules_are_pooled() {
+    let pooled = |guest: &Fixture| guest.guest.engine.get_pooling_config().is_some();
+    assert!(pooled(&fixture(r#"(module (func (export "f")))"#)));
+    assert!(pooled(&fixture(CANARY)));
+    assert!(pooled(&fixture(&with_memory(
+        r#"(core module $m (func (export "f")))
+        (core instance $i (instantiate $m))
+        (func (export "f") (canon lift (core func $i "f")))"#
+    ))));
+    assert!(pooled(&fixture(r#"(module (func (export "_start")))"#)));
+    // A table that starts beyond what tables may grow to.
+    assert!(pooled(&fixture(r#"(module (table 1000000 funcref) (func (export "f")))"#)));
+    let many = "(memory 1) ".repeat(65);
+    assert!(!pooled(&fixture(&format!(r#"(module {many} (func (export "f")))"#))));
 }
 
 #[test]
@@ -136,6 +168,7 @@ fn guests_of_every_kind() {
 
 #[test]
 fn no_thread_is_ever_started() {
+    #[expect(clippy::disallowed_methods, reason = "the test is run again in a process of its own")]
     let outcome = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--test-threads=1"])
         .arg(format!("{}::guests_of_every_kind", module_path!().split_once("::").unwrap().1))

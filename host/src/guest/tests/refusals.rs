@@ -1,9 +1,10 @@
 //! What is no task module is refused with one clear line.
 
 use super::Setup;
-use crate::artifact::{Mapped, sealed};
+use crate::artifact::Mapped;
 use crate::description::EngineSettings;
 use crate::guest::{compatibility_key, compile};
+use crate::process::fds::sealed_file;
 use std::os::fd::OwnedFd;
 
 #[track_caller]
@@ -163,7 +164,7 @@ fn an_artifact_for_other_settings_is_refused() {
 
 #[test]
 fn only_sealed_memory_of_the_right_length_is_mapped() {
-    let fd = sealed(b"some bytes").unwrap();
+    let fd = sealed_file("artifact", b"some bytes").unwrap();
     assert!(Mapped::from_fd(fd.try_clone().unwrap(), 9).is_err());
     assert!(Mapped::from_fd(fd.try_clone().unwrap(), 11).is_err());
     assert!(Mapped::from_fd(fd, 10).is_ok());

@@ -1,0 +1,349 @@
+//! What it takes to look after one worker: the worker itself, its items, its clock.
+//!
+//! Whoever holds a link is the worker's keeper for that time: its own thread, or the caller of one
+//! `apply` that found it idle, which saves two thread switches. This module must not start or bury
+//! workers, and must not wait for anything but the one `poll` in [`Worker::sleep`].
+//!
+//! One turn reads top to bottom: collect results, deliver them, share what an idle worker could
+//! run, top up, enforce deadlines; then, if there are items out, sleep.
+
+use super::batch::{self, Batch};
+use super::flight::Flight;
+use super::seat::Seat;
+use super::worker::Worker;
+use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
+use crate::call::block::Span;
+use crate::event::PoolEvent;
+use crate::outcome::{Failure, TaskErrorKind};
+use crate::pool::core::Core;
+use crate::ring::Violation;
+use crate::ring::word::Count;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// One worker with all that its keeper knows of it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) core: Arc<Core>,
+    pub(super) seat: usize,
+    pub(super) worker: Worker,
+    /// What the worker has.
+    pub(super) flight: Flight,
+    /// The claim that was seen last, and when it was first seen: an item's clock.
+    pub(super) seen: (Count, Instant),
+    /// Since when the worker's time is not accounted for.
+    pub(super) since: Instant,
+    /// Items that may be outstanding when the next chunk is taken, and their expected cost.
+    ahead: usize,
+    per_item: Option<Duration>,
+    /// The chunk takes longer than expected: results are announced one by one.
+    wary: bool,
+    /// The worker rang since the last turn.
+    rung: bool,
+}
+
+impl Link {
+    pub(super) fn new(core: Arc<Core>, seat: usize, worker: Worker) -> Self {
+        let now = Instant::now();
+        Self {
+            core,
+            seat,
+            worker,
+            flight: Flight::default(),
+            seen: (Count::ZERO, now),
+            since: now,
+            ahead: 0,
+            per_item: None,
+            wary: false,
+            rung: false,
+        }
+    }
+
+    pub(super) fn seat(&self) -> &Seat {
+        &self.core.seats[self.seat]
+    }
+
+    /// Whether the worker has nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flight.len() == 0
+    }
+
+    /// One turn, all but the sleep. Tells when to take the next one at the latest.
+    pub(super) fn work(&mut self) -> Result<Option<Instant>, Parting> {
+        let progress = self.collect()?;
+        if self.core.is_ending() {
+            return Err(Parting::Closed);
+        }
+        if self.core.recipe.max_tasks.is_some_and(|most| self.worker.items >= most) {
+            return Err(Parting::Retired);
+        }
+        if std::mem::take(&mut self.rung) && self.worker.is_noisy(progress) {
+            return Err(Violation::Noise.into());
+        }
+        self.drop_stopped()?;
+        self.drop_gated()?;
+        self.share()?;
+        self.top_up()?;
+        let due = self.enforce()?;
+        self.seat().show(self.flight.len(), self.unclaimed());
+        Ok(due)
+    }
+
+    /// Takes the results that are there and delivers them. Tells whether there were any.
+    fn collect(&mut self) -> Result<bool, Parting> {
+        if !self.worker.ring.has_results() {
+            return Ok(false);
+        }
+        self.gather().map(|()| true)
+    }
+
+    /// Takes the results that are there, frees their room, and delivers them.
+    pub(super) fn gather(&mut self) -> Result<(), Parting> {
+        let mut batches = vec![Batch::default()];
+        let taken = loop {
+            let Some(batch) = batches.last_mut() else { break Ok(()) };
+            match batch.take(&mut self.worker, &mut self.flight) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                // Only where there is an initializer can it fail; elsewhere this is a lie.
+                Err(Parting::Unprepared(_)) if self.core.recipe.config.initializer.is_none() => {
+                    break Err(Violation::Header.into());
+                }
+                Err(parting) => break Err(parting),
+            }
+            if batch.is_ripe(&self.flight) {
+                batches.push(Batch::default());
+            }
+        };
+        self.worker.ring.release();
+        self.worker.ring_if_asleep();
+        let items: usize = batches.iter().map(Batch::len).sum();
+        if items > 0 {
+            let now = Instant::now();
+            let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
+            // What came together has cost alike, as far as anybody can tell.
+            let each = elapsed / u32::try_from(items).unwrap_or(u32::MAX);
+            for batch in batches.iter_mut().filter(|batch| batch.len() > 0) {
+                let share = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+                self.deliver(batch, each.saturating_mul(share));
+            }
+        }
+        taken
+    }
+
+    fn deliver(&self, batch: &mut Batch, elapsed: Duration) {
+        let (items, failed) = batch.deliver(&self.core, elapsed);
+        self.core.worker_works();
+        let worker = self.seat;
+        self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
+    }
+
+    fn unclaimed(&self) -> usize {
+        self.flight.len().saturating_sub(self.worker.ring.claimed_unended() as usize)
+    }
+
+    /// Takes unclaimed items of stopped calls away from the worker.
+    fn drop_stopped(&mut self) -> Result<(), Parting> {
+        if self.flight.calls().any(|call| call.kill_at().is_some()) {
+            self.worker.ring.observe()?;
+            self.recall(0)?;
+        }
+        Ok(())
+    }
+
+    /// Takes unclaimed items away whose results nobody has room for: chunks were measured out in
+    /// time, and their results may turn out to be large.
+    fn drop_gated(&mut self) -> Result<(), Parting> {
+        if self.flight.len() < 2 || !self.flight.calls().any(|call| call.is_gated()) {
+            return Ok(());
+        }
+        self.worker.ring.observe()?;
+        // One item stays with a worker that has claimed none: it may be the one that all results
+        // wait for, and must not wander to and fro.
+        let keep = usize::from(self.worker.ring.claimed_unended() == 0);
+        self.recall(keep)
+    }
+
+    /// Recalls unclaimed items, all but `keep`, to the queues of their calls.
+    fn recall(&mut self, keep: usize) -> Result<(), Parting> {
+        let keep = u32::try_from(keep).unwrap_or(u32::MAX);
+        let back = self.worker.ring.recall(keep)?;
+        self.core.stats.recalled.fetch_add(back as u64, Ordering::Relaxed);
+        let legs = self.flight.pop_back(back);
+        self.seat().show(self.flight.len(), self.unclaimed());
+        for leg in legs {
+            leg.call.give_back(leg.span);
+        }
+        Ok(())
+    }
+
+    /// Gives half of what the worker has not claimed to workers that have nothing.
+    fn share(&mut self) -> Result<(), Parting> {
+        let asked = self.seat().was_asked() || (self.wary && self.core.someone_rests());
+        if !asked || self.flight.len() < 2 {
+            return Ok(());
+        }
+        self.worker.ring.observe()?;
+        let unclaimed = self.unclaimed();
+        let expected = self.per_item.unwrap_or(ANNOUNCED).saturating_mul(unclaimed as u32);
+        // What is done sooner than it can be moved stays.
+        let worth = expected >= SLACK || self.wary || self.since.elapsed() >= SLACK;
+        if unclaimed == 0 || !worth {
+            return Ok(());
+        }
+        self.recall(unclaimed / 2)
+    }
+
+    /// Condemns the running item if its time is up. Else tells when to look again.
+    fn enforce(&mut self) -> Result<Option<Instant>, Parting> {
+        let Some(front) = self.flight.front() else { return Ok(None) };
+        let reading = self.worker.ring.observe()?;
+        let timeout = front.call.spec.timeout;
+        // Asked before the clock: a time that is "now" must have come.
+        let killed = front.call.kill_at();
+        let now = Instant::now();
+        if reading.claimed != self.seen.0 {
+            self.seen = (reading.claimed, now);
+        }
+        if timeout.is_none() && killed.is_none() {
+            return Ok(None);
+        }
+        // A claim that nobody sees starts no clock. Looking eight times in the time that an item
+        // has keeps a kill within an eighth of its deadline.
+        let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).max(KILL_LOOK));
+        let look = now.checked_add(look);
+        if !reading.running {
+            let prepared = self.enforce_preparation(now)?;
+            return Ok([look, prepared].into_iter().flatten().min());
+        }
+        // With its result taken already, or results still on their way, what runs is another item.
+        if self.worker.ring.claimed_unended() != 1 {
+            return Ok(look);
+        }
+        let limit = timeout.and_then(|limit| self.seen.1.checked_add(limit));
+        let (due, kind) = match (limit, killed) {
+            (Some(limit), Some(kill)) if kill < limit => (Some(kill), TaskErrorKind::Cancelled),
+            (Some(limit), _) => (Some(limit), TaskErrorKind::TimedOut),
+            (None, kill) => (kill, TaskErrorKind::Cancelled),
+        };
+        if due.is_none_or(|due| now < due) {
+            return Ok([due, look].into_iter().flatten().min());
+        }
+        if self.worker.ring.condemn()? {
+            return Err(Parting::Condemned(kind));
+        }
+        // It has ended in this instant: collect it.
+        Ok(Some(now))
+    }
+
+    /// An initializer has the time that an item has.
+    fn enforce_preparation(&self, now: Instant) -> Result<Option<Instant>, Parting> {
+        let config = &self.core.recipe.config;
+        let (Some(_), Some(limit)) = (&config.initializer, config.limits.timeout) else {
+            return Ok(None);
+        };
+        let due = self.seen.1.max(self.since).checked_add(limit);
+        if due.is_some_and(|due| now >= due) {
+            let message = format!("the initializer ran into the deadline of {limit:?}");
+            let failure = Failure::new(TaskErrorKind::TimedOut, message);
+            return Err(Parting::Unprepared(failure));
+        }
+        Ok(due)
+    }
+
+    /// Hands items over, if the worker has few enough.
+    fn top_up(&mut self) -> Result<(), Parting> {
+        if self.worker.ring.unsent() > 0 {
+            if self.worker.ring.feed(self.flight.back_bytes())? {
+                self.worker.is_noisy(true);
+                self.worker.ring_if_asleep();
+            }
+            return Ok(());
+        }
+        let most = match self.core.recipe.max_tasks {
+            Some(most) => most.saturating_sub(self.worker.items + self.flight.len() as u64),
+            None => u64::MAX,
+        };
+        if self.flight.len() > self.ahead || most == 0 {
+            return Ok(());
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        for call in self.core.candidates() {
+            let Some(mut handover) = call.take(self.flight.len(), most) else { continue };
+            self.core.served(&call);
+            // One wake-up came for all that was queued at once: pass it on.
+            if call.may_have_items() {
+                self.core.wake_idle();
+            }
+            if self.flight.len() == 0 {
+                self.since = Instant::now();
+            }
+            let accepted = batch::push(&mut self.worker, &call.spec, &handover.span)?;
+            let now = handover.span.take_front(accepted);
+            let rest = handover.span;
+            if !now.is_empty() {
+                self.retries_started(&now);
+                self.flight.push(&call, now);
+                self.worker.ring.commit()?;
+                self.worker.ring_if_asleep();
+                (self.ahead, self.per_item) = (handover.ahead, handover.per_item);
+                self.wary = false;
+            }
+            if !rest.is_empty() {
+                call.give_back(rest);
+            }
+            self.seat().show(self.flight.len(), self.unclaimed());
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn retries_started(&self, span: &Span) {
+        if span.attempts > 0 {
+            self.core.stats.retries.fetch_add(span.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Sleeps while there are items out, until there is something to do.
+    pub(super) fn sleep(&mut self, due: Option<Instant>) -> Result<(), Parting> {
+        let look = self.announce();
+        self.worker.ring.raise();
+        let room_to_feed = self.worker.ring.room_for_more()?;
+        if self.worker.ring.has_results() || room_to_feed {
+            self.worker.ring.lower();
+            return Ok(());
+        }
+        let deadline = [due, look].into_iter().flatten().min();
+        let woken = self.worker.sleep(self.core.seats[self.seat].bell(), deadline);
+        self.worker.ring.lower();
+        if woken.called {
+            self.seat().quiet();
+        }
+        if woken.ended {
+            return Err(Parting::Died);
+        }
+        self.rung = woken.rung;
+        self.wary |= look.is_some_and(|look| Instant::now() >= look);
+        Ok(())
+    }
+
+    /// Tells the worker when to ring. Gives the time to look if it has not rung by then.
+    fn announce(&self) -> Option<Instant> {
+        let outstanding = self.flight.len();
+        let per_item = self.per_item.unwrap_or(ANNOUNCED);
+        if self.wary || outstanding < 2 {
+            self.worker.ring.bell_after(1);
+            return None;
+        }
+        let until = match outstanding.saturating_sub(self.ahead) {
+            _ if per_item >= ANNOUNCED => 1,
+            // Nothing more was there to be handed over: the end of all rings anyway.
+            0 => outstanding,
+            until => until,
+        };
+        let until = u32::try_from(until.max(1)).unwrap_or(u32::MAX);
+        self.worker.ring.bell_after(until);
+        Instant::now().checked_add(per_item.saturating_mul(2 * until) + SLACK)
+    }
+}

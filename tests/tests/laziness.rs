@@ -1,0 +1,83 @@
+//! Lazy calls hold a bounded number of items and bytes, whatever the consumer does.
+
+use sandpool_tests::guests::TYPED;
+use sandpool_tests::{Counted, Scene, eventually, hard_limit, stays};
+
+const MIB: u32 = 1 << 20;
+
+/// Waits until no more results come, and gives their number.
+fn settled(scene: &Scene) -> u64 {
+    let mut seen = (u64::MAX, 0);
+    eventually("no more results come", || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let values = scene.pool.stats().values;
+        seen = if seen.0 == values { (values, seen.1 + 1) } else { (values, 0) };
+        seen.1 == 5
+    });
+    seen.0
+}
+
+#[test]
+fn large_results_are_bounded_by_bytes() {
+    let _limit = hard_limit();
+    for ordered in [true, false] {
+        let scene = Scene::new(TYPED, 2);
+        let pulled = Counted::new();
+        let big = scene.pool.function("big").unwrap();
+        let big = big.window(100_000).window_bytes(8 * u64::from(MIB));
+        let items = pulled.count((0..).map(|i: i64| (i, 0_i64, MIB)));
+        let results = if ordered { big.imap(items) } else { big.imap_unordered(items) };
+        let mut results = results.unwrap();
+        for _ in 0..10 {
+            let bytes: Vec<u8> = results.next().unwrap().unwrap();
+            assert_eq!(bytes.len(), MIB as usize);
+        }
+        let held = settled(&scene) - 10;
+        // Eight fill the window; what two workers had begun by then comes on top.
+        assert!((7..=24).contains(&held), "{held} results of 1 MiB for a window of 8 MiB");
+        let _: Vec<u8> = results.next().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn results_that_become_large_are_bounded_by_bytes_too() {
+    let _limit = hard_limit();
+    let scene = Scene::new(TYPED, 2);
+    let big = scene.pool.function("big").unwrap();
+    let big = big.window(100_000).window_bytes(8 * u64::from(MIB));
+    // Ten thousand small results teach large chunks; then each result has 1 MiB.
+    const SMALL: i64 = 10_000;
+    let items = (0..).map(|i: i64| (i, SMALL, MIB));
+    let mut results = big.imap_unordered::<_, Vec<u8>>(items).unwrap();
+    for _ in 0..SMALL / 2 {
+        assert!(results.next().unwrap().unwrap().is_empty());
+    }
+    let held = settled(&scene).saturating_sub(SMALL as u64);
+    assert!(held <= 64, "{held} results of 1 MiB for a window of 8 MiB");
+}
+
+#[test]
+fn large_items_are_bounded_by_bytes() {
+    let _limit = hard_limit();
+    let scene = Scene::new(TYPED, 1);
+    let pulled = Counted::new();
+    let echo = scene.pool.function("echo").unwrap();
+    let echo = echo.window(100_000).window_bytes(4 * u64::from(MIB));
+    let items = pulled.count(std::iter::repeat_with(|| vec![7_u8; MIB as usize]));
+    let mut results = echo.imap::<_, Vec<u8>>(items).unwrap();
+    settled(&scene);
+    stays("pulled no more than the window", || pulled.get() <= 8);
+    let first = results.next().unwrap().unwrap();
+    assert!(first.len() == MIB as usize && first.iter().all(|byte| *byte == 7));
+}
+
+#[test]
+fn an_item_larger_than_the_window_gets_through() {
+    let _limit = hard_limit();
+    let scene = Scene::new(TYPED, 2);
+    let echo = scene.pool.function("echo").unwrap().window_bytes(1000);
+    let items = || (0..6_u8).map(|i| vec![i; 3 * MIB as usize]);
+    let ordered = echo.imap::<_, Vec<u8>>(items()).unwrap();
+    assert!(ordered.map(Result::unwrap).eq(items()));
+    assert_eq!(echo.imap_unordered::<_, Vec<u8>>(items()).unwrap().count(), 6);
+}
