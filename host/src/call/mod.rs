@@ -434,6 +434,7 @@ impl Inner {
         self.result_bytes = 0;
     }
 
+    /// Whether items may still come in: not once the input has ended, which a consumer may say too.
     fn is_accepting(&self) -> bool {
         self.stop.is_none() && matches!(self.input, Input::Open)
     }

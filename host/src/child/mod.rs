@@ -4,6 +4,8 @@
 
 pub(crate) mod compiler;
 pub(crate) mod serve;
+#[cfg(test)]
+mod tests;
 
 pub(crate) mod worker;
 

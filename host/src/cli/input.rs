@@ -11,6 +11,7 @@ use super::signals::Wake;
 use super::units::show_size;
 use crate::description::Form;
 use crate::pool::documents::{DocumentSource, Pulled};
+use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::collections::VecDeque;
 use std::error::Error;
@@ -265,6 +266,9 @@ fn spell(bytes: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> Result<(), Unus
     match spelling.item {
         ItemStep::AsIs if spelling.form == Form::Json => {
             check()?;
+            if let Some(at) = memchr(0, bytes) {
+                return Err(format!("a NUL byte, which JSON cannot have (byte {})", at + 1));
+            }
             out.extend_from_slice(bytes);
         }
         ItemStep::AsIs => out.extend_from_slice(bytes),

@@ -52,12 +52,14 @@ impl Drop for Loan {
     }
 }
 
-/// Works with an idle worker, if there is one, until `call` is ready or the worker has nothing.
+/// Works with an idle worker, if there is one, until `call` is ready or the worker has
+/// nothing of it.
 pub(crate) fn drive(core: &Arc<Core>, call: &Arc<Call>) {
     let Some(mut loan) = Loan::take(core) else { return };
     while let Some(link) = &mut loan.link {
         let worked = link.work().and_then(|due| {
-            if call.is_ready() || link.is_idle() {
+            // Others' items may take long, and nothing here wakes for this call's end elsewhere.
+            if call.is_ready() || !link.works_for(call) {
                 Ok(false)
             } else {
                 link.sleep(due).map(|()| true)

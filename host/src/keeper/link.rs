@@ -12,6 +12,7 @@ use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
 use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
+use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
 use crate::outcome::{Failure, TaskErrorKind};
@@ -67,6 +68,11 @@ impl Link {
     /// Whether the worker has nothing.
     pub(super) fn is_idle(&self) -> bool {
         self.flight.len() == 0
+    }
+
+    /// Whether the worker has an item of this call.
+    pub(super) fn works_for(&self, call: &Arc<Call>) -> bool {
+        self.flight.calls().any(|other| Arc::ptr_eq(other, call))
     }
 
     /// One turn, all but the sleep. Tells when to take the next one at the latest.
@@ -269,34 +275,55 @@ impl Link {
             return Ok(());
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        for call in self.core.candidates() {
-            let Some(mut handover) = call.take(self.flight.len(), most) else { continue };
-            self.core.served(&call);
-            // One wake-up came for all that was queued at once: pass it on.
-            if call.may_have_items() {
-                self.core.wake_idle();
+        // A few are enough, nearly always: there may be thousands, one for each `apply_async`.
+        for enough in [8, usize::MAX] {
+            let calls = self.core.candidates(enough);
+            for call in &calls {
+                if self.hand_over(call, most)? {
+                    return Ok(());
+                }
             }
-            if self.flight.len() == 0 {
-                self.since = Instant::now();
+            if calls.len() < enough {
+                break;
             }
-            let accepted = batch::push(&mut self.worker, &call.spec, &handover.span)?;
-            let now = handover.span.take_front(accepted);
-            let rest = handover.span;
-            if !now.is_empty() {
-                self.retries_started(&now);
-                self.flight.push(&call, now);
-                self.worker.ring.commit()?;
-                self.worker.ring_if_asleep();
-                (self.ahead, self.per_item) = (handover.ahead, handover.per_item);
-                self.wary = false;
-            }
-            if !rest.is_empty() {
-                call.give_back(rest);
-            }
-            self.seat().show(self.flight.len(), self.unclaimed());
-            return Ok(());
         }
         Ok(())
+    }
+
+    /// Hands over what the call has for this worker. False if that is nothing now.
+    fn hand_over(&mut self, call: &Arc<Call>, most: usize) -> Result<bool, Parting> {
+        let Some(mut handover) = call.take(self.flight.len(), most) else { return Ok(false) };
+        self.core.served(call);
+        // One wake-up came for all that was queued at once: pass it on.
+        if call.may_have_items() {
+            self.core.wake_idle();
+        }
+        if self.flight.len() == 0 {
+            self.since = Instant::now();
+        }
+        let accepted = match batch::push(&mut self.worker, &call.spec, &handover.span) {
+            Ok(accepted) => accepted,
+            Err(violation) => {
+                // Nothing of it was published.
+                call.give_back(handover.span);
+                return Err(violation.into());
+            }
+        };
+        let now = handover.span.take_front(accepted);
+        let rest = handover.span;
+        if !now.is_empty() {
+            self.retries_started(&now);
+            self.flight.push(call, now);
+            self.worker.ring.commit()?;
+            self.worker.ring_if_asleep();
+            (self.ahead, self.per_item) = (handover.ahead, handover.per_item);
+            self.wary = false;
+        }
+        if !rest.is_empty() {
+            call.give_back(rest);
+        }
+        self.seat().show(self.flight.len(), self.unclaimed());
+        Ok(true)
     }
 
     fn retries_started(&self, span: &Span) {

@@ -258,22 +258,6 @@ fn retries_with_a_full_window_do_not_get_stuck() {
 }
 
 #[test]
-fn a_killed_worker_costs_the_item_it_ran() {
-    let pool = pool(2);
-    let mut events = pool.events();
-    let mut results = pool.imap::<_, i64>("sleep", std::iter::repeat_n(5_i64, 200)).unwrap();
-    results.next().unwrap().unwrap();
-    drop(events.try_next());
-    let killed = std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_millis(100));
-    });
-    killed.join().unwrap();
-    let ended: Vec<Result<i64, CallError>> = results.collect();
-    assert_eq!(ended.len(), 199);
-    end(&pool);
-}
-
-#[test]
 fn dropping_an_iterator_frees_its_workers() {
     let pool = pool(2);
     let results = pool.imap::<_, i64>("spin", 0..10_i64).unwrap();
@@ -308,4 +292,134 @@ fn termination_answers_at_once_even_while_workers_start() {
     }));
     assert!(before.elapsed() < Duration::from_secs(1));
     settled_after_join(&pool);
+}
+
+#[test]
+fn many_calls_at_once_do_not_slow_each_other_down() {
+    let pool = pool(2);
+    let before = Instant::now();
+    let handles: Vec<_> =
+        (0..20_000_i64).map(|n| pool.apply_async::<_, i64>("echo", &n).unwrap()).collect();
+    for (n, handle) in handles.iter().enumerate() {
+        assert_eq!(handle.get().unwrap(), n as i64);
+    }
+    let took = before.elapsed();
+    // Some 20 µs each. With a look at every call for each of them it was minutes.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    end(&pool);
+}
+
+/// Runs a test of [`alone`] in a process of its own, where every thread and child is its own.
+fn run_alone(name: &str) {
+    let program = std::env::current_exe().unwrap();
+    let test = format!("keeper::tests::alone::{name}");
+    let output = std::process::Command::new(program)
+        .args(["--exact", "--ignored", "--nocapture", &test])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{name}: {output:?}");
+}
+
+#[test]
+fn an_idle_pool_uses_no_processor_time() {
+    run_alone("idle");
+}
+
+#[test]
+fn waiting_for_slow_items_uses_next_to_no_processor_time() {
+    run_alone("waiting");
+}
+
+#[test]
+fn a_killed_worker_costs_the_item_it_ran_and_no_other() {
+    run_alone("killed");
+}
+
+mod alone {
+    //! Run by [`run_alone`](super::run_alone) only.
+
+    use super::*;
+    use std::fs::{read_dir, read_to_string};
+
+    /// Child processes of this one.
+    fn children() -> Vec<i32> {
+        let tasks = read_dir("/proc/self/task").unwrap();
+        let lists = tasks.map(|task| read_to_string(task.unwrap().path().join("children")));
+        let text: String = lists.map(Result::unwrap_or_default).collect();
+        text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Time on a processor so far, of this process and its children.
+    fn used() -> Duration {
+        let of = |path: std::path::PathBuf| -> u64 {
+            let text = read_to_string(path.join("schedstat")).unwrap_or_default();
+            text.split_whitespace().next().map_or(0, |nanos| nanos.parse().unwrap())
+        };
+        let tasks = read_dir("/proc/self/task").unwrap().map(|task| of(task.unwrap().path()));
+        let workers = children().into_iter().map(|pid| of(format!("/proc/{pid}").into()));
+        Duration::from_nanos(tasks.sum::<u64>() + workers.sum::<u64>())
+    }
+
+    #[test]
+    #[ignore = "run by another test"]
+    fn idle() {
+        let pool = rested(2);
+        let _: Vec<i64> = pool.map("echo", 0..1000_i64).unwrap();
+        let unread = pool.imap::<_, i64>("echo", 0_i64..).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(children().len(), 2);
+        let before = used();
+        std::thread::sleep(Duration::from_secs(1));
+        let spent = used() - before;
+        // Looking is not free.
+        assert!(spent < Duration::from_millis(5), "{spent:?} in a second");
+        drop(unread);
+        end(&pool);
+    }
+
+    #[test]
+    #[ignore = "run by another test"]
+    fn waiting() {
+        let pool = rested(2);
+        let function = pool.function("sleep").unwrap().timeout(Duration::from_secs(10));
+        let handle = function.map_async::<_, i64>([1500_i64; 4]).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let before = used();
+        std::thread::sleep(Duration::from_secs(1));
+        let spent = used() - before;
+        assert!(spent < Duration::from_millis(10), "{spent:?} in a second");
+        handle.get().unwrap();
+        end(&pool);
+    }
+
+    #[test]
+    #[ignore = "run by another test"]
+    fn killed() {
+        let pool = rested(2);
+        // Chunks of many, so that there is something to lose.
+        let function = pool.function("sleep").unwrap().chunk_size(20);
+        let mut results = function.imap_unordered::<_, i64>([2_i64; 600]).unwrap();
+        let mut killed = 0;
+        let (mut values, mut deaths) = (0, 0);
+        while let Some(result) = results.next() {
+            match result {
+                Ok(value) => values += i64::from(value == 2),
+                Err(error) => {
+                    assert_eq!(error.task().unwrap().kind(), TaskErrorKind::WorkerDied, "{error}");
+                    assert!(error.to_string().contains("SIGKILL"), "{error}");
+                    deaths += 1;
+                }
+            }
+            if (values + deaths) % 50 == 0 {
+                let worker = children().pop().and_then(rustix::process::Pid::from_raw);
+                rustix::process::kill_process(worker.unwrap(), rustix::process::Signal::KILL)
+                    .unwrap();
+                killed += 1;
+            }
+        }
+        assert_eq!(values + deaths, 600);
+        assert!(killed >= 10 && deaths <= killed && deaths > 0, "{deaths} of {killed}");
+        end(&pool);
+    }
 }

@@ -115,11 +115,14 @@ impl Worker {
             PollFd::from_borrowed_fd(wake, PollFlags::IN),
         ];
         poll_until(&mut set, deadline);
+        // A worker that dies closes its files some time before its pidfd tells, which would look
+        // like bells without end; and one that closes its bell alive is of no use.
+        let hung_up = set.first().is_some_and(|bell| bell.revents().contains(PollFlags::HUP));
         let [rung, ended, called] = set.map(|fd| !fd.revents().is_empty());
         if rung {
             let _ = rustix::io::read(&self.host_bell, &mut [0_u8; 64]);
         }
-        Woken { ended, called, rung }
+        Woken { ended: ended || hung_up, called, rung }
     }
 
     /// Whether the worker has rung too often without anything new.

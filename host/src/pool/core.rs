@@ -137,19 +137,27 @@ impl Core {
         Ok(())
     }
 
-    /// The calls that may have items, least served first.
-    pub(crate) fn candidates(&self) -> Vec<Arc<Call>> {
-        let queue = self.lock();
-        let mut calls: Vec<_> =
-            queue.calls.iter().filter(|call| call.may_have_items()).cloned().collect();
-        drop(queue);
+    /// Calls that may have items, least served first: all of them, or as soon as there are so many
+    /// that nobody is owed more than, `enough`.
+    pub(crate) fn candidates(&self, enough: usize) -> Vec<Arc<Call>> {
         // Who had nothing to run is not owed the time that others had meanwhile: it would own the
         // workers until it had caught up with calls that run since yesterday.
         let level = self.clock.load(Ordering::Relaxed);
-        calls.sort_by_cached_key(|call| {
-            call.virtual_time.fetch_max(level, Ordering::Relaxed).max(level)
-        });
-        calls
+        let mut found = Vec::new();
+        let mut owed_most = 0;
+        let queue = self.lock();
+        for call in queue.calls.iter().filter(|call| call.may_have_items()) {
+            let had = call.virtual_time.fetch_max(level, Ordering::Relaxed).max(level);
+            found.push((had, Arc::clone(call)));
+            owed_most += usize::from(had == level);
+            if owed_most == enough {
+                break;
+            }
+        }
+        drop(queue);
+        found.sort_by_key(|(had, _)| *had);
+        found.truncate(enough);
+        found.into_iter().map(|(_, call)| call).collect()
     }
 
     /// A keeper took items of this call, which was the least served one.

@@ -136,6 +136,9 @@ impl HostRing {
     pub(crate) fn push(&mut self, header: ItemHeader, bytes: &[u8]) -> Result<bool, Violation> {
         let Some(need) = framed(ITEM_HEADER, bytes.len() as u64) else { return Ok(false) };
         let room = self.room()?;
+        if self.starts.is_empty() && room != ARENA as u64 {
+            return Err(Violation::Position);
+        }
         // The margin keeps `Count` differences far from wrapping, whatever the item size.
         let full = self.unsent > 0 || self.starts.len() >= 1 << 20;
         let fits = need <= room;

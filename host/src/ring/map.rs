@@ -125,6 +125,15 @@ impl Region {
         unsafe { self.base.cast::<Control>().as_ref() }
     }
 
+    /// Tests only: the `at`-th 64-bit word of the control page, whatever it means.
+    #[cfg(test)]
+    pub(super) fn raw_word(&self, at: usize) -> &AtomicU64 {
+        assert!(at < CONTROL / 8);
+        // SAFETY: aligned and inside the control page, which is mapped as long as `self` lives;
+        // everything in it is made of atomics, or unused.
+        unsafe { self.base.cast::<AtomicU64>().add(at).as_ref() }
+    }
+
     fn at(&self, stream: Stream, position: u64) -> *mut u8 {
         let arena = match stream {
             Stream::Items => CONTROL,

@@ -22,6 +22,8 @@ pub(crate) mod frame;
 pub(crate) mod host;
 pub(crate) mod map;
 pub(crate) mod sync;
+#[cfg(test)]
+mod tests;
 
 pub(crate) mod word;
 pub(crate) mod worker;

@@ -1,0 +1,131 @@
+//! Tests of the ring over real shared memory, with a thread as the worker.
+
+mod hostile;
+mod stream;
+
+use super::frame::{ItemHeader, ResultKind};
+use super::host::HostRing;
+use super::map::{self, Region};
+use super::worker::{Stop, WorkerRing};
+use crate::description::Form;
+use crate::process::fds::bell_pipe;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+
+/// Longest result that the host of a test accepts.
+const MAX_RESULT: u64 = 16 << 20;
+
+/// A host and what it needs to wake and be woken.
+struct Host {
+    ring: HostRing,
+    /// Write end of the worker's bell; dropped, it tells the worker that the host is gone.
+    bell: Option<OwnedFd>,
+    _their_bell: OwnedFd,
+    host_bell: OwnedFd,
+    /// Items that were pushed and whose results are outstanding, for those that are fed in pieces.
+    newest: Vec<u8>,
+}
+
+/// Both ends of a ring, and one more mapping of it for whoever wants to spoil it.
+fn pair() -> (Host, WorkerRing, Region) {
+    let file = map::create().unwrap();
+    let (their_bell, bell) = bell_pipe(false).unwrap();
+    let (host_bell, their_host_bell) = bell_pipe(true).unwrap();
+    let worker = WorkerRing::new(
+        Region::map(&file).unwrap(),
+        their_bell.try_clone().unwrap(),
+        their_host_bell,
+    );
+    let host = Host {
+        ring: HostRing::new(Region::map(&file).unwrap(), MAX_RESULT),
+        bell: Some(bell),
+        _their_bell: their_bell,
+        host_bell,
+        newest: Vec::new(),
+    };
+    (host, worker, Region::map(&file).unwrap())
+}
+
+fn header(index: u64, len: usize) -> ItemHeader {
+    let len = len as u64;
+    ItemHeader { len, index, attempt: 0, function: 3, form: Form::Raw, star: false }
+}
+
+impl Host {
+    fn ring_worker(&self) {
+        if self.ring.must_ring() {
+            rustix::io::write(self.bell.as_ref().unwrap(), &[1]).unwrap();
+        }
+    }
+
+    /// Pushes and publishes an item. False if there is no room.
+    fn push(&mut self, index: u64, bytes: &[u8]) -> bool {
+        if !self.ring.push(header(index, bytes.len()), bytes).unwrap() {
+            return false;
+        }
+        self.ring.commit().unwrap();
+        self.newest = bytes.to_vec();
+        self.ring_worker();
+        true
+    }
+
+    /// The next result: its kind and bytes. Feeds what is missing of the newest item meanwhile.
+    fn next(&mut self) -> (ResultKind, Vec<u8>) {
+        let mut out = Vec::new();
+        loop {
+            if self.ring.feed(&self.newest).unwrap() {
+                self.ring_worker();
+            }
+            let taken = self.ring.take(&mut out).unwrap();
+            self.ring.release();
+            self.ring_worker();
+            if let Some(taken) = taken {
+                self.ring.end().unwrap();
+                return (taken.header.kind, out.split_off(taken.start));
+            }
+            self.ring.bell_after(1);
+            self.ring.raise();
+            if self.ring.has_results() || self.ring.room_for_more().unwrap() {
+                self.ring.lower();
+                continue;
+            }
+            let mut set = [PollFd::new(&self.host_bell, PollFlags::IN)];
+            let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+            assert_eq!(poll(&mut set, Some(&patience)).unwrap(), 1, "nobody rings the host");
+            let _ = rustix::io::read(&self.host_bell, &mut [0_u8; 64]);
+        }
+    }
+}
+
+/// A worker that answers each item with `answer` of its index and bytes, until the host is gone.
+fn answering(
+    mut worker: WorkerRing,
+    mut answer: impl FnMut(u64, &[u8]) -> (ResultKind, Vec<Vec<u8>>) + Send + 'static,
+) -> std::thread::JoinHandle<Stop> {
+    std::thread::spawn(move || {
+        loop {
+            let step = match worker.claim() {
+                Ok(None) => worker.await_item(),
+                Err(stop) => Err(stop),
+                Ok(Some(claimed)) => {
+                    let (kind, parts) = answer(claimed.header.index, worker.bytes(&claimed));
+                    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                    worker.publish(claimed, kind, &parts)
+                }
+            };
+            if let Err(stop) = step {
+                return stop;
+            }
+        }
+    })
+}
+
+/// Bytes that are unlike those of any other item or place.
+fn pattern(index: u64, len: usize) -> Vec<u8> {
+    let mut state = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ len as u64;
+    let step = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..len).map(step).collect()
+}
