@@ -7,6 +7,7 @@ use sandpool::{BuildError, Cache, DirAccess, Pool, PoolBuilder, TaskModule};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Compiled guests of this process.
@@ -19,6 +20,22 @@ static BUILDING: Mutex<()> = Mutex::new(());
 pub fn builder(text: &str) -> PoolBuilder {
     let module = TaskModule::from_bytes("guest.wat", text.as_bytes());
     Pool::builder(module).cache(Cache::Dir(CACHE.path().join("artifacts")))
+}
+
+/// The keeper threads of a pool that was just built. A thread names itself, so it may take a moment
+/// until the last of them can be told from others.
+fn new_keepers(pool: &Pool, before: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut keepers = processes::threads("sandpool-keeper");
+        keepers.retain(|tid| !before.contains(tid));
+        // A pool whose workers do not live may have ended by now.
+        let ending = pool.stats().workers_ended > 0;
+        if keepers.len() == pool.processes() || ending || Instant::now() > deadline {
+            return keepers;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A pool, and what a test can see and do beside it.
@@ -57,9 +74,8 @@ impl Scene {
         let alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         let before = processes::threads("sandpool-keeper");
         let pool = builder.build()?;
-        let mut keepers = processes::threads("sandpool-keeper");
+        let keepers = new_keepers(&pool, &before);
         drop(alone);
-        keepers.retain(|tid| !before.contains(tid));
         Ok(Self { pool, stage, keepers })
     }
 

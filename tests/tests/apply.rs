@@ -4,6 +4,9 @@ use sandpool::{Form, PoolErrorKind, Pulled, TaskErrorKind};
 use sandpool_tests::guests::{ACTOR, GO, MATH, TRAP, TYPED};
 use sandpool_tests::{Counted, Scene, hard_limit};
 use serde::Serialize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 #[test]
@@ -147,4 +150,33 @@ fn cancel_ends_the_handle_at_once_and_kills_only_its_item() {
     scene.stage.open(0);
     assert_eq!(other.get().unwrap(), 1);
     scene.nothing_is_lost();
+}
+
+/// Wakes the thread that polls.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[test]
+fn a_handle_is_a_future_that_wakes_its_task() {
+    let _limit = hard_limit();
+    let scene = Scene::new(ACTOR, 1);
+    let mut handle = pin!(scene.pool.apply_async::<_, i64>("act", &(11, 0)).unwrap());
+    scene.stage.await_start(11);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    assert!(handle.as_mut().poll(&mut context).is_pending());
+    scene.stage.open(0);
+    let value = loop {
+        // Nothing else wakes this thread: without the waker it parks for ever.
+        std::thread::park();
+        if let Poll::Ready(value) = handle.as_mut().poll(&mut context) {
+            break value;
+        }
+    };
+    assert_eq!(value.unwrap(), 11);
 }

@@ -158,3 +158,21 @@ fn an_idle_worker_does_not_wait_behind_a_busy_one() {
     scene.stage.open(0);
     assert!(handle.get().unwrap().into_iter().eq(0..10));
 }
+
+#[test]
+fn items_that_come_together_wake_every_idle_worker() {
+    let _limit = hard_limit();
+    let scene = Scene::new(ACTOR, 4);
+    for round in 0..8 {
+        scene.all_workers();
+        // All four have run an item and have nothing to do now.
+        let all = scene.pool.map::<_, i64>("act", (0..20).map(|i| (i, GO))).unwrap();
+        assert_eq!(all.len(), 20);
+        std::thread::sleep(Duration::from_millis(20));
+        let before = scene.stage.starts().len();
+        let handle = scene.pool.map_async::<_, i64>("act", (0..12).map(|i| (i, round))).unwrap();
+        scene.stage.await_starts(before + 4);
+        scene.stage.open(round);
+        assert!(handle.get().unwrap().into_iter().eq(0..12));
+    }
+}
