@@ -300,6 +300,7 @@ mod tests {
         let mode = |mode| std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(&path, mode(0o666)).expect("changes");
         assert!(store.get(&key).is_none(), "a file that others can write");
+        std::fs::remove_file(&path).expect("removes");
         std::os::unix::fs::symlink("/dev/zero", &path).expect("links");
         assert!(store.get(&key).is_none(), "a link");
         std::fs::set_permissions(&store.path, mode(0o777)).expect("changes");
