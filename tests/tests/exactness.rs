@@ -76,15 +76,16 @@ fn turns(scene: &Scene, wanted: Duration) -> i64 {
 #[test]
 fn items_that_end_about_when_their_time_is_up_never_cost_their_neighbours() {
     let _limit = hard_limit();
-    const LIMIT: Duration = Duration::from_millis(50);
-    const N: u64 = 12_000;
+    const LIMIT: Duration = Duration::from_millis(25);
+    const N: u64 = 6_000;
     let scene = Scene::with(MATH, |builder| builder.processes(2).instance(Instance::Reuse));
     let limit = turns(&scene, LIMIT);
-    // Every hundredth item takes between 0.9 and 1.5 of its time; the others take none.
-    let is_slow = |i: u64| i % 100 == 50;
-    let length =
-        move |i: u64| if is_slow(i) { limit / 100 * (90 + (i / 100) as i64 % 60) } else { 1 };
-    for chunk in [1, 40] {
+    // Every twentieth item takes between 0.95 and 1.1 of its time; the others take none.
+    let is_slow = |i: u64| i % 20 == 10;
+    let length = move |i: u64| {
+        if is_slow(i) { limit / 100 * (95 + (i / 20) as i64 % 15) } else { 1 }
+    };
+    for chunk in [20, 7] {
         let spin = scene.pool.function("spin").unwrap().timeout(LIMIT).chunk_size(chunk);
         let mut seen = vec![false; N as usize];
         let mut results = spin.imap_unordered::<_, i64>((0..N).map(length)).unwrap();
