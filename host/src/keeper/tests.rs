@@ -1,8 +1,6 @@
 //! Tests of keepers, calls and the queue together: real pools with real workers.
 
-use crate::{
-    CallError, ErrorPolicy, Instance, Pool, PoolBuilder, PoolErrorKind, TaskErrorKind, TaskModule,
-};
+use crate::{ErrorPolicy, Instance, Pool, PoolBuilder, PoolErrorKind, TaskErrorKind, TaskModule};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -313,6 +311,7 @@ fn many_calls_at_once_do_not_slow_each_other_down() {
 fn run_alone(name: &str) {
     let program = std::env::current_exe().unwrap();
     let test = format!("keeper::tests::alone::{name}");
+    #[expect(clippy::disallowed_methods, reason = "the test is run again as its own process")]
     let output = std::process::Command::new(program)
         .args(["--exact", "--ignored", "--nocapture", &test])
         .output()

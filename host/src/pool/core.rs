@@ -71,7 +71,7 @@ pub(crate) struct Core {
 
 #[derive(Debug, Default)]
 struct Queue {
-    calls: Vec<Arc<Call>>,
+    calls: VecDeque<Arc<Call>>,
     /// Keepers that found nothing to do.
     idle: Vec<usize>,
     phase: Phase,
@@ -133,7 +133,7 @@ impl Core {
             Phase::Terminated => return Err(PoolError::terminated()),
             Phase::Broken(error) => return Err(error.clone()),
         }
-        queue.calls.push(Arc::clone(call));
+        queue.calls.push_back(Arc::clone(call));
         Ok(())
     }
 
@@ -168,7 +168,10 @@ impl Core {
     /// A call is over: complete, and in nobody's hands.
     pub(crate) fn call_over(&self, call: &Arc<Call>) {
         let mut queue = self.lock();
-        queue.calls.retain(|other| !Arc::ptr_eq(other, call));
+        // Calls end about in the order they came, so this one is near the front.
+        if let Some(place) = queue.calls.iter().position(|other| Arc::ptr_eq(other, call)) {
+            queue.calls.remove(place);
+        }
         self.end_if_done(&mut queue);
     }
 

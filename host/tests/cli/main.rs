@@ -1,9 +1,10 @@
 //! The program `sandpool`, run as users run it.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and threads of their own")]
+
 mod cases;
 mod forms;
 mod items;
-mod library;
 mod signals;
 mod statuses;
 mod support;

@@ -12,23 +12,23 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What a run came to.
 #[derive(Debug)]
-pub struct Ended {
-    pub status: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// Checks all three at once, so that a failure shows all of them.
     #[track_caller]
-    pub fn is(&self, status: i32, stdout: &str, stderr: &str) {
+    pub(crate) fn is(&self, status: i32, stdout: &str, stderr: &str) {
         let found = (self.status, String::from_utf8_lossy(&self.stdout), self.stderr.as_str());
         assert_eq!(found, (status, stdout.into(), stderr));
     }
 
     /// Checks the status, and that standard error is one line that contains all of `parts`.
     #[track_caller]
-    pub fn says(&self, status: i32, parts: &[&str]) {
+    pub(crate) fn says(&self, status: i32, parts: &[&str]) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
         for part in parts {
@@ -37,18 +37,19 @@ impl Ended {
     }
 }
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// A folder for one test.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
 }
 
 /// The program with arguments, in an environment that says nothing. An argument that ends in
 /// `.wat` is a fixture.
-pub fn sandpool(args: &[&str]) -> Command {
+pub(crate) fn sandpool(args: &[&str]) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "it is a test of the program")]
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandpool"));
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     command.env_clear().env("XDG_CACHE_HOME", cache);
@@ -64,13 +65,13 @@ pub fn sandpool(args: &[&str]) -> Command {
 
 /// Runs it on an input.
 #[track_caller]
-pub fn run(args: &[&str], input: impl AsRef<[u8]>) -> Ended {
+pub(crate) fn run(args: &[&str], input: impl AsRef<[u8]>) -> Ended {
     finish(sandpool(args), input)
 }
 
 /// Runs a prepared command on an input.
 #[track_caller]
-pub fn finish(command: Command, input: impl AsRef<[u8]>) -> Ended {
+pub(crate) fn finish(command: Command, input: impl AsRef<[u8]>) -> Ended {
     let mut live = Live::start(command);
     let mut stdin = live.stdin.take().expect("piped");
     let input = input.as_ref().to_vec();
@@ -80,9 +81,9 @@ pub fn finish(command: Command, input: impl AsRef<[u8]>) -> Ended {
 }
 
 /// A run that is talked with.
-pub struct Live {
+pub(crate) struct Live {
     child: Child,
-    pub stdin: Option<ChildStdin>,
+    pub(crate) stdin: Option<ChildStdin>,
     stdout: Option<BufReader<ChildStdout>>,
     stderr: Receiver<String>,
     told: String,
@@ -90,7 +91,7 @@ pub struct Live {
 
 impl Live {
     #[track_caller]
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("starts");
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(BufReader::new);
@@ -105,7 +106,7 @@ impl Live {
     }
 
     /// Writes to its standard input, which stays open.
-    pub fn feed(&mut self, text: &str) {
+    pub(crate) fn feed(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("open");
         stdin.write_all(text.as_bytes()).expect("takes it");
         stdin.flush().expect("takes it");
@@ -113,7 +114,7 @@ impl Live {
 
     /// The next line of its standard output.
     #[track_caller]
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut stdout = self.stdout.take().expect("open");
         let (line, stdout) = in_time(move || {
             let mut line = String::new();
@@ -125,13 +126,13 @@ impl Live {
     }
 
     /// Closes our end of its standard output.
-    pub fn stop_reading(&mut self) {
+    pub(crate) fn stop_reading(&mut self) {
         self.stdout = None;
     }
 
     /// Waits until it says something on standard error that contains `part`.
     #[track_caller]
-    pub fn hear(&mut self, part: &str) {
+    pub(crate) fn hear(&mut self, part: &str) {
         loop {
             let line = self.stderr.recv_timeout(DEADLINE).expect("it says so");
             self.told.push_str(&line);
@@ -142,14 +143,14 @@ impl Live {
         }
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("is there");
     }
 
     /// Waits for its end. Standard input stays as it is.
     #[track_caller]
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let stdout = self.stdout.take();
         let mut child = self.child;
         let pid = rustix::process::Pid::from_child(&child);

@@ -4,6 +4,7 @@ use super::{Host, answering, pair, pattern};
 use crate::ring::frame::{ITEM_HEADER, RESULT_HEADER, ResultKind};
 use crate::ring::host::Violation;
 use crate::ring::map::ARENA;
+use crate::ring::sync::Ordering;
 use crate::ring::worker::Stop;
 
 /// Sizes where something may go wrong by one.
@@ -165,4 +166,35 @@ fn dying_words_are_bounded_and_harmless() {
     worker.leave_note(&format!("\x1b[31m{}", "é".repeat(1000)));
     let note = host.ring.note().unwrap();
     assert!(note.starts_with(" [31mé") && note.len() < 600 && !note.contains('\x1b'), "{note}");
+}
+
+#[test]
+fn padding_waits_for_room_like_any_byte() {
+    let (mut host, worker, region) = pair();
+    let tail = || region.control().results_tail.load(Ordering::Acquire);
+    let reaches = |position: usize| {
+        while tail() < position as u64 {
+            std::thread::yield_now();
+        }
+    };
+    // The first result leaves room for the header and the odd logs of the second, no more; after
+    // that is taken, the value fills the whole arena, from an odd position on.
+    let worker = answering(worker, |index, _| match index {
+        0 => (ResultKind::Value, vec![vec![1; ARENA - 32 - RESULT_HEADER]]),
+        _ => (ResultKind::LoggedValue, vec![vec![2; 9], vec![3; ARENA]]),
+    });
+    assert!(host.push(0, b"") && host.push(1, b""));
+    reaches(ARENA - 32 + RESULT_HEADER + 9);
+    let mut out = Vec::new();
+    host.ring.take(&mut out).unwrap().unwrap();
+    host.ring.end().unwrap();
+    assert!(host.ring.take(&mut out).unwrap().is_none(), "only its front is there");
+    host.ring.release();
+    host.ring_worker();
+    reaches(ARENA - 32 + RESULT_HEADER + 9 + ARENA);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let (_, back) = host.next();
+    assert_eq!((back.len(), back.last()), (9 + ARENA, Some(&3)));
+    drop(host);
+    worker.join().unwrap();
 }
