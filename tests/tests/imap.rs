@@ -88,12 +88,7 @@ fn case_35_a_timeout_of_next_changes_nothing() {
 fn case_37_a_panic_of_the_input_comes_after_what_was_before_it() {
     let _limit = hard_limit();
     let pool = Scene::new(MATH, 2).pool;
-    let broken = || {
-        (0..20).map(|i| {
-            assert!(i != 7, "broken at seven");
-            i
-        })
-    };
+    let broken = || (0..20).inspect(|i| assert!(*i != 7, "broken at seven"));
     for size in [1, 2, 4] {
         let sq = pool.function("sq").unwrap().chunk_size(size);
         let mut ordered = sq.imap::<_, i64>(broken()).unwrap();
