@@ -31,7 +31,7 @@ struct Python {
 
 impl Python {
     fn start() -> Result<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/multiprocessing.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cpython_pool.py");
         let mut child = Command::new("python3")
             .arg(script)
             .stdin(Stdio::piped())

@@ -6,7 +6,7 @@ use crate::outcome::TaskErrorKind;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const KINDS: usize = TaskErrorKind::ALL.len();
@@ -174,16 +174,52 @@ const BACKLOG: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Observers {
     any: AtomicBool,
-    senders: Mutex<Vec<SyncSender<PoolEvent>>>,
+    senders: Mutex<Senders>,
     lost: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Senders {
+    all: Vec<SyncSender<PoolEvent>>,
+    /// The start of each worker that lives, for whoever comes later.
+    started: Vec<PoolEvent>,
+    /// Nothing will happen any more.
+    closed: bool,
 }
 
 impl Observers {
     pub(crate) fn subscribe(&self) -> Events {
-        let (sender, receiver) = sync_channel(BACKLOG);
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        let mut senders = self.lock();
+        let (sender, receiver) = sync_channel(BACKLOG + senders.started.len());
+        for event in &senders.started {
+            // There is room for them: nobody else has the sender yet.
+            let _ = sender.try_send(event.clone());
+        }
+        if senders.closed {
+            return Events(receiver);
+        }
+        senders.all.push(sender);
         self.any.store(true, Ordering::Release);
         Events(receiver)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Senders> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that a worker has started, now and to observers that come while it lives.
+    pub(crate) fn worker_started(&self, event: PoolEvent) {
+        self.lock().started.push(event.clone());
+        self.tell(|| event);
+    }
+
+    /// Tells that a worker has ended.
+    pub(crate) fn worker_ended(&self, event: PoolEvent) {
+        if let PoolEvent::WorkerEnded { pid, .. } = &event {
+            let same = |known: &PoolEvent| matches!(known, PoolEvent::WorkerStarted { pid: known, .. } if known == pid);
+            self.lock().started.retain(|known| !same(known));
+        }
+        self.tell(|| event);
     }
 
     pub(crate) fn tell(&self, event: impl FnOnce() -> PoolEvent) {
@@ -191,7 +227,7 @@ impl Observers {
             return;
         }
         let event = event();
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let senders = &mut self.lock().all;
         senders.retain(|sender| match sender.try_send(event.clone()) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
@@ -205,7 +241,9 @@ impl Observers {
 
     /// Ends all streams.
     pub(crate) fn close(&self) {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut senders = self.lock();
+        senders.all.clear();
+        senders.closed = true;
         self.any.store(false, Ordering::Release);
     }
 }
@@ -218,7 +256,7 @@ impl fmt::Debug for Observers {
 
 /// A stream of [`PoolEvent`]s, from [`Pool::events`](crate::Pool::events).
 ///
-/// Iterating blocks until something happens, and ends when the pool's workers have ended. The pool
+/// It begins with the start of each worker that lives. Iterating blocks until something happens, and ends when the pool's workers have ended. The pool
 /// never waits for a reader: of more than 4096 unread events the newest are dropped.
 #[derive(Debug)]
 pub struct Events(Receiver<PoolEvent>);

@@ -84,6 +84,11 @@ pub struct Logs {
 }
 
 impl Logs {
+    /// Bytes that are held for it.
+    pub(crate) fn size(&self) -> u64 {
+        (self.stdout.len() + self.stderr.len()) as u64
+    }
+
     /// Tells whether the item wrote nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -179,6 +184,14 @@ impl TaskError {
     #[must_use]
     pub fn logs(&self) -> &Logs {
         &self.0.logs
+    }
+
+    /// Bytes that are held for it.
+    pub(crate) fn size(&self) -> u64 {
+        let Repr { failure, logs, .. } = &*self.0;
+        let payload = failure.payload.as_ref().map_or(0, Vec::len);
+        let texts = failure.message.len() + failure.backtrace.len();
+        (payload + texts) as u64 + logs.size()
     }
 
     pub(crate) fn payload(&self) -> Option<&[u8]> {

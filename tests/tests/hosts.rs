@@ -1,7 +1,7 @@
 //! Hosts that are no plain program: bad habits, another executor, a stream.
 
 use futures_core::Stream as _;
-use sandpool::{Cache, Pool, TaskModule};
+use sandpool::{Cache, Pool, PoolEvent, TaskModule, WorkerEnd};
 use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -81,4 +81,28 @@ fn an_iterator_is_a_stream() {
     assert_eq!(sum, (0..1000).map(|n: i64| n * n).sum::<i64>());
     // A stream that has ended stays so.
     assert!(block_on(|context| Pin::new(&mut results).poll_next(context)).is_none());
+}
+
+#[test]
+fn an_observer_that_comes_late_knows_the_workers_and_sees_their_end() {
+    let pool = pool();
+    let squares: Vec<i64> = pool.map("square", 0..100_i64).expect("values");
+    assert_eq!(squares.len(), 100);
+    let events = pool.events();
+    pool.close();
+    pool.join().expect("it is closed");
+    // The stream ends with the workers.
+    let (mut started, mut ended) = (Vec::new(), Vec::new());
+    for event in events {
+        match event {
+            PoolEvent::WorkerStarted { pid, .. } => started.push(pid),
+            PoolEvent::WorkerEnded { pid, reason, .. } => ended.push((pid, reason)),
+            _ => {}
+        }
+    }
+    ended.sort_by_key(|(pid, _)| *pid);
+    started.sort_unstable();
+    assert!(!started.is_empty());
+    let closed: Vec<_> = started.iter().map(|pid| (*pid, WorkerEnd::Closed)).collect();
+    assert_eq!(ended, closed, "every worker that was told of ends, as the pool was closed");
 }

@@ -40,6 +40,8 @@ pub(crate) fn start(call: &Arc<Call>, mut source: impl Source + Send + 'static) 
     let fed = Arc::clone(call);
     let name = "sandpool-feeder".to_owned();
     let thread = std::thread::Builder::new().name(name).spawn(move || {
+        // Whatever happens here, the call must learn that its input is over.
+        let _ended = EndOnUnwind(&fed);
         let error = feed(&fed, &mut source);
         // The input is dropped first: what its drop does belongs to the call as well.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(source))).err();
@@ -140,6 +142,15 @@ pub(crate) fn drain(call: &Arc<Call>, source: &mut impl Source) -> Result<(), Po
 fn flush(call: &Arc<Call>, block: &mut Block, next: u64) -> bool {
     let full = std::mem::replace(block, Block::starting_at(next));
     full.is_empty() || call.accept_block(full)
+}
+
+/// Ends the input when it is dropped, if nobody has before.
+struct EndOnUnwind<'a>(&'a Arc<Call>);
+
+impl Drop for EndOnUnwind<'_> {
+    fn drop(&mut self) {
+        self.0.end_input(None);
+    }
 }
 
 /// Cancels the call when it is dropped, which a panic does.

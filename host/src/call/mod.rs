@@ -215,7 +215,7 @@ impl Call {
             let size = out.size();
             let error = match &out {
                 Out::Error(error) => Some(error.kind()),
-                Out::Value { .. } => None,
+                Out::Value(..) => None,
             };
             if inner.store.end(index, out) {
                 inner.result_bytes += size;
@@ -224,7 +224,7 @@ impl Call {
             }
         }
         if inner.discard {
-            inner.throw_away();
+            inner.result_bytes = 0;
         }
         self.core.stats.add(&tally);
         let stops = failed && self.spec.fail_fast && inner.stop.is_none();
@@ -244,8 +244,9 @@ impl Call {
     /// Throws results away from now on, those that are here included.
     pub(crate) fn discard_results(&self) {
         let mut inner = self.lock();
+        inner.store.discard();
+        inner.result_bytes = 0;
         inner.discard = true;
-        inner.throw_away();
     }
 
     /// Whether more results of this call would only pile up.
@@ -429,11 +430,6 @@ impl Inner {
         }
     }
 
-    fn throw_away(&mut self) {
-        while self.store.pop().is_some() {}
-        self.result_bytes = 0;
-    }
-
     /// Whether items may still come in: not once the input has ended, which a consumer may say too.
     fn is_accepting(&self) -> bool {
         self.stop.is_none() && matches!(self.input, Input::Open)
@@ -447,7 +443,9 @@ impl Inner {
     /// Whether the results that are here fill the window.
     fn is_full(&self, spec: &Spec) -> bool {
         let Some(window) = &spec.window else { return false };
-        self.result_bytes >= window.bytes && !window.open.load(Ordering::Relaxed)
+        self.result_bytes > 0
+            && self.result_bytes >= window.bytes
+            && !window.open.load(Ordering::Relaxed)
     }
 
     fn is_gated(&self, spec: &Spec) -> bool {

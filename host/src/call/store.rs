@@ -3,14 +3,19 @@
 //! This module must not know where outcomes come from, nor wait for them.
 
 use crate::outcome::{Logs, TaskError};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// How one item ended.
+/// Slots kept with [`Order::Completion`]: one item that takes for ever must not keep a slot for each
+/// item after it.
+const SLOTS: usize = 1 << 16;
+
+/// How one item ended. Small, as a call may hold millions of these.
 #[derive(Clone, Debug)]
 pub(crate) enum Out {
-    /// An encoded value: a range of a buffer that many results share.
-    Value { buffer: Arc<Vec<u8>>, start: usize, end: usize, attempts: u32, logs: Option<Box<Logs>> },
+    /// An encoded value: one of many that share a buffer.
+    Value(Arc<Values>, u32),
     /// It has no value.
     Error(TaskError),
 }
@@ -19,7 +24,7 @@ impl Out {
     /// The encoded value; empty for an error.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Value { buffer, start, end, .. } => buffer.get(*start..*end).unwrap_or(&[]),
+            Self::Value(values, at) => values.bytes(*at),
             Self::Error(_) => &[],
         }
     }
@@ -27,9 +32,73 @@ impl Out {
     /// Bytes that are held for it.
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Self::Value { start, end, .. } => (end - start) as u64,
-            Self::Error(_) => 0,
+            Self::Value(values, at) => {
+                let logs = values.mark(*at).map_or(0, |mark| mark.logs.size());
+                self.bytes().len() as u64 + logs
+            }
+            Self::Error(error) => error.size(),
         }
+    }
+
+    /// How many times the item was started.
+    pub(crate) fn attempts(&self) -> u32 {
+        match self {
+            Self::Value(values, at) => values.mark(*at).map_or(1, |mark| mark.attempts),
+            Self::Error(error) => error.attempts(),
+        }
+    }
+
+    /// What the item wrote.
+    pub(crate) fn logs(&self) -> Logs {
+        match self {
+            Self::Value(values, at) => {
+                values.mark(*at).map(|mark| mark.logs.clone()).unwrap_or_default()
+            }
+            Self::Error(error) => error.logs().clone(),
+        }
+    }
+}
+
+/// Encoded values that came together, in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    bytes: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+    /// By place, for the few that have something to tell besides their value.
+    marks: Vec<(u32, Mark)>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    attempts: u32,
+    logs: Logs,
+}
+
+impl Values {
+    /// Where the next bytes go.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Adds a value that lies in the buffer, and gives its place.
+    pub(crate) fn add(&mut self, range: Range<usize>, attempts: u32, logs: Option<Logs>) -> u32 {
+        // Far fewer come together than there are numbers.
+        let place = u32::try_from(self.ranges.len()).unwrap_or(u32::MAX);
+        if attempts > 1 || logs.is_some() {
+            self.marks.push((place, Mark { attempts, logs: logs.unwrap_or_default() }));
+        }
+        self.ranges.push(range);
+        place
+    }
+
+    fn bytes(&self, at: u32) -> &[u8] {
+        let range = self.ranges.get(at as usize).cloned().unwrap_or_default();
+        self.bytes.get(range).unwrap_or(&[])
+    }
+
+    fn mark(&self, at: u32) -> Option<&Mark> {
+        let found = self.marks.binary_search_by_key(&at, |(place, _)| *place).ok()?;
+        self.marks.get(found).map(|(_, mark)| mark)
     }
 }
 
@@ -54,17 +123,29 @@ enum Slot {
 #[derive(Debug)]
 pub(crate) struct Store {
     order: Order,
-    /// Index of the first slot. Every item before it has ended and was given out.
+    /// Index of the first slot. Every item before it has ended, but for stragglers.
     base: u64,
     slots: VecDeque<Slot>,
+    /// With [`Order::Completion`]: items before `base` that still wait.
+    stragglers: BTreeSet<u64>,
     /// With [`Order::Completion`]: what can be given out.
     ready: VecDeque<(u64, Out)>,
     ended: u64,
+    /// Outcomes are thrown away.
+    discards: bool,
 }
 
 impl Store {
     pub(crate) fn new(order: Order) -> Self {
-        Self { order, base: 0, slots: VecDeque::new(), ready: VecDeque::new(), ended: 0 }
+        Self {
+            order,
+            base: 0,
+            slots: VecDeque::new(),
+            stragglers: BTreeSet::new(),
+            ready: VecDeque::new(),
+            ended: 0,
+            discards: false,
+        }
     }
 
     /// Items that were accepted.
@@ -75,6 +156,18 @@ impl Store {
     /// Items that have ended.
     pub(crate) fn ended(&self) -> u64 {
         self.ended
+    }
+
+    /// Throws outcomes away from now on, those that are here included.
+    pub(crate) fn discard(&mut self) {
+        self.discards = true;
+        self.ready.clear();
+        for slot in &mut self.slots {
+            if let Slot::Ended(out) = slot {
+                *out = None;
+            }
+        }
+        self.forget_front();
     }
 
     /// Accepts `n` more items.
@@ -89,6 +182,13 @@ impl Store {
     /// Ends an item. False, and nothing changes, if it has ended before: that is what makes the
     /// first word about an item the only one.
     pub(crate) fn end(&mut self, index: u64, out: Out) -> bool {
+        if self.stragglers.remove(&index) {
+            if !self.discards {
+                self.ready.push_back((index, out));
+            }
+            self.ended += 1;
+            return true;
+        }
         let Some(slot) = self.place(index).and_then(|place| self.slots.get_mut(place)) else {
             return false;
         };
@@ -96,6 +196,10 @@ impl Store {
             return false;
         }
         match self.order {
+            _ if self.discards => {
+                *slot = Slot::Ended(None);
+                self.forget_front();
+            }
             Order::Input => *slot = Slot::Ended(Some(out)),
             Order::Completion => {
                 *slot = Slot::Ended(None);
@@ -108,7 +212,17 @@ impl Store {
     }
 
     fn forget_front(&mut self) {
-        while matches!(self.slots.front(), Some(Slot::Ended(None))) {
+        loop {
+            match self.slots.front() {
+                Some(Slot::Ended(None)) => {}
+                Some(Slot::Waiting)
+                    if (self.discards || self.order == Order::Completion)
+                        && self.slots.len() > SLOTS =>
+                {
+                    self.stragglers.insert(self.base);
+                }
+                _ => return,
+            }
             self.slots.pop_front();
             self.base += 1;
         }
@@ -147,6 +261,7 @@ impl Store {
             .zip(&self.slots)
             .filter(|(_, slot)| matches!(slot, Slot::Waiting))
             .map(|(index, _)| index)
+            .chain(self.stragglers.iter().copied())
             .collect();
         for &index in &waiting {
             self.end(index, out(index));
@@ -161,8 +276,10 @@ mod tests {
     use crate::outcome::{Failure, TaskErrorKind};
 
     fn out(tag: usize) -> Out {
-        let buffer = Arc::new(vec![0; tag]);
-        Out::Value { buffer, start: 0, end: tag, attempts: 1, logs: None }
+        let mut values = Values::default();
+        values.buffer().resize(tag, 0);
+        let at = values.add(0..tag, 1, None);
+        Out::Value(Arc::new(values), at)
     }
 
     fn drain(store: &mut Store) -> Vec<(u64, u64)> {
@@ -201,6 +318,22 @@ mod tests {
             assert!(!store.end(0, out(9)), "given out before");
             assert_eq!(store.ended(), 1);
         }
+    }
+
+    #[test]
+    fn an_item_that_takes_for_ever_keeps_no_slots_of_others() {
+        let mut store = Store::new(Order::Completion);
+        let many = 3 * SLOTS as u64;
+        store.accept(many as usize);
+        for index in 1..many {
+            assert!(store.end(index, out(0)), "item {index}");
+        }
+        assert_eq!(drain(&mut store).len() as u64, many - 1);
+        assert!(store.slots.len() <= SLOTS && store.stragglers.len() == 1);
+        assert_eq!((store.accepted(), store.ended()), (many, many - 1));
+        assert!(store.end(0, out(7)) && !store.end(0, out(7)), "it ends late, and once");
+        assert_eq!(drain(&mut store), [(0, 7)]);
+        assert_eq!(store.ended(), many);
     }
 
     #[test]

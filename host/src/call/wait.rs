@@ -4,7 +4,7 @@
 
 use super::store::Out;
 use super::{Call, Inner, Input, Stop};
-use crate::outcome::{Logs, TaskErrorKind};
+use crate::outcome::TaskErrorKind;
 use crate::pool::error::{CallError, InputError, PoolError};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -136,23 +136,30 @@ impl Call {
         let window = self.window_items(inner);
         let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
         let idle = inner.store.ended() == inner.store.accepted();
-        if idle || window.saturating_sub(used) >= (window / 4).max(1) {
+        let released = self.core.someone_joins()
+            || self.spec.window.as_ref().is_some_and(|window| window.open.load(Ordering::SeqCst));
+        if idle || released || window.saturating_sub(used) >= (window / 4).max(1) {
             self.room.notify_all();
         }
     }
 
     fn window_items(&self, inner: &Inner) -> u64 {
         let chunk = self.spec.chunk.size(&inner.cost);
-        let default = (4 * self.core.processes() * chunk).max(64) as u64;
+        let ahead = chunk.saturating_mul(4).saturating_mul(self.core.processes());
+        let default = ahead.max(64) as u64;
         self.spec.window.as_ref().map_or(u64::MAX, |window| window.items.unwrap_or(default))
     }
 
     fn has_room(&self, inner: &Inner) -> bool {
         let Some(window) = &self.spec.window else { return true };
+        if window.open.load(Ordering::SeqCst) || self.core.someone_joins() {
+            // Results are kept or thrown away; items are still pulled no faster than they run.
+            let waiting = inner.store.accepted() - inner.store.ended();
+            let room = waiting < self.window_items(inner) && inner.item_bytes < window.bytes;
+            return waiting == 0 || room;
+        }
         let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
-        window.open.load(Ordering::SeqCst)
-            || self.core.someone_joins()
-            || used == 0
+        used == 0
             || (used < self.window_items(inner)
                 && inner.item_bytes + inner.result_bytes < window.bytes)
     }
@@ -252,10 +259,21 @@ impl Call {
         self.lock().store.iter().cloned().collect()
     }
 
-    /// Takes every outcome in input order, of a complete call that nobody else looks at.
-    pub(crate) fn take_outs(&self) -> Vec<Out> {
+    /// Waits for the next outcomes in input order and takes at most `most` of them; none when the
+    /// call is complete and all were taken. For callers that nobody shares the call with.
+    pub(crate) fn take_outs(&self, most: usize) -> Vec<Out> {
         let mut inner = self.lock();
-        std::iter::from_fn(|| inner.store.pop()).map(|(_, out)| out).collect()
+        loop {
+            let taken: Vec<Out> =
+                std::iter::from_fn(|| inner.store.pop()).map(|(_, out)| out).take(most).collect();
+            if !taken.is_empty() || inner.is_complete() {
+                return taken;
+            }
+            match self.wait_until(inner, None) {
+                Some(again) => inner = again,
+                None => return taken,
+            }
+        }
     }
 
     /// Items that were pulled from the input so far.
@@ -266,22 +284,14 @@ impl Call {
 
 impl Inner {
     fn remember(&mut self, context: &Context<'_>) {
-        if !self.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            self.wakers.push(context.waker().clone());
-        }
+        // One task at a time waits for a handle or a stream: the one that asked last.
+        self.wakers.clear();
+        self.wakers.push(context.waker().clone());
     }
 }
 
 impl Out {
     fn is_terminated(&self) -> bool {
         matches!(self, Self::Error(error) if error.kind() == TaskErrorKind::Terminated)
-    }
-
-    /// What the item wrote.
-    pub(crate) fn logs(&self) -> Logs {
-        match self {
-            Self::Value { logs, .. } => logs.as_deref().cloned().unwrap_or_default(),
-            Self::Error(error) => error.logs().clone(),
-        }
     }
 }

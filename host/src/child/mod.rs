@@ -5,6 +5,7 @@
 pub(crate) mod compiler;
 pub(crate) mod serve;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start what they like")]
 mod tests;
 
 pub(crate) mod worker;

@@ -9,7 +9,6 @@ use super::logs::{Capture, Keep};
 use super::{Guest, Linked, component, core, engine, imports, is_command, wasi};
 use crate::artifact::Mapped;
 use crate::description::{Description, GuestConfig, ModuleKind};
-use std::sync::Arc;
 use wasmtime::Engine;
 
 /// What wasmtime may copy out of a guest for one host call by default.
@@ -66,7 +65,8 @@ impl Guest {
         Ok(Self {
             engine,
             linked,
-            plan: Arc::new(plan),
+            // A worker has one guest for as long as it lives, and a reference costs nothing per item.
+            plan: Box::leak(Box::new(plan)),
             waiter,
             hostcall_fuel,
             live: None,

@@ -32,7 +32,6 @@ use bytes::Bytes;
 use call::{Input, Output, Spelling, Stop, Waiter};
 use failure::When;
 use state::State;
-use std::sync::Arc;
 use wasmtime::{Engine, Store};
 
 /// What a buffer may keep between items: the one that a huge item needed is given back.
@@ -59,7 +58,7 @@ pub(crate) struct Item<'a> {
 pub(crate) struct Guest {
     engine: Engine,
     linked: Linked,
-    plan: Arc<wasi::Plan>,
+    plan: &'static wasi::Plan,
     waiter: Option<Waiter>,
     hostcall_fuel: usize,
     /// The instance that serves the next item too, if instances are reused.
@@ -102,7 +101,7 @@ impl Guest {
     /// # Errors
     /// What an item would end in.
     pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
-        let plan = Arc::clone(&self.plan);
+        let plan = self.plan;
         let Some((function, args)) = &plan.config.initializer else { return Ok(()) };
         self.live = None;
         self.clear_logs();
@@ -128,7 +127,7 @@ impl Guest {
     pub(crate) fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
         output.clear();
         self.clear_logs();
-        let plan = Arc::clone(&self.plan);
+        let plan = self.plan;
         let info = function_info(&plan.config, item.function)?;
         match item.form {
             Form::Binary => self.execute(item, info, item.bytes, Spelling::Binary, output),
@@ -139,6 +138,9 @@ impl Guest {
 
     /// Logs of the last run. `None` when it wrote nothing, or they were taken already.
     pub(crate) fn take_logs(&mut self) -> Option<Logs> {
+        if self.plan.config.description.imports.is_empty() {
+            return None;
+        }
         logs::take(&self.plan.stdout, &self.plan.stderr)
     }
 
@@ -274,7 +276,7 @@ impl Guest {
 
     fn instantiate(&self, index: u64, attempt: u32, stdin: Option<Bytes>) -> Result<Live, Failure> {
         let broken = |message: String| Failure::new(TaskErrorKind::Trapped, message);
-        let state = State::new(&self.plan, stdin).map_err(broken)?;
+        let state = State::new(self.plan, stdin).map_err(broken)?;
         let mut store =
             Store::try_new(&self.engine, state).map_err(|error| broken(error.to_string()))?;
         store.limiter(|state| &mut state.limiter);

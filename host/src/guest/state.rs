@@ -5,7 +5,6 @@
 use super::limiter::Limiter;
 use super::wasi::Plan;
 use bytes::Bytes;
-use std::sync::Arc;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -15,7 +14,7 @@ pub(super) struct State {
     /// Boxed and absent until it is used: many guests import WASI because their toolchain does,
     /// and never call it.
     wasi: Option<Box<WasiP1Ctx>>,
-    plan: Option<Arc<Plan>>,
+    plan: Option<&'static Plan>,
     index: u64,
     attempt: u32,
 }
@@ -25,7 +24,7 @@ impl State {
     ///
     /// # Errors
     /// Where a granted directory cannot be opened.
-    pub(super) fn new(plan: &Arc<Plan>, stdin: Option<Bytes>) -> Result<Self, String> {
+    pub(super) fn new(plan: &'static Plan, stdin: Option<Bytes>) -> Result<Self, String> {
         // Built at once where building may fail, or there is input to hand over; else on use.
         let needed = stdin.is_some() || !plan.config.dirs.is_empty();
         let wasi = if needed && plan.config.description.wasi {
@@ -34,7 +33,7 @@ impl State {
             None
         };
         let limiter = Limiter::new(plan.config.limits.memory);
-        Ok(Self { limiter, wasi, plan: Some(Arc::clone(plan)), index: 0, attempt: 0 })
+        Ok(Self { limiter, wasi, plan: Some(plan), index: 0, attempt: 0 })
     }
 
     /// A state for stores that run nothing.

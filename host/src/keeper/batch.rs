@@ -7,9 +7,10 @@ use super::flight::Flight;
 use super::worker::Worker;
 use crate::call::block::Span;
 use crate::call::spec::Spec;
-use crate::call::store::Out;
+use crate::call::store::{Out, Values};
 use crate::call::{Call, Delivery};
-use crate::outcome::{Logs, TaskError};
+use crate::description::Form;
+use crate::outcome::TaskError;
 use crate::pool::core::Core;
 use crate::ring::Violation;
 use crate::ring::frame::{ItemHeader, ResultKind};
@@ -41,9 +42,10 @@ pub(super) fn push(worker: &mut Worker, spec: &Spec, span: &Span) -> Result<usiz
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     call: Option<Arc<Call>>,
-    /// The bytes of all values.
-    buffer: Vec<u8>,
+    values: Values,
     results: Vec<(u64, Found)>,
+    /// Bytes of results.
+    bytes: usize,
     item_bytes: u64,
     failed: u64,
 }
@@ -51,7 +53,8 @@ pub(super) struct Batch {
 /// A checked result.
 #[derive(Debug)]
 enum Found {
-    Value { start: usize, end: usize, attempts: u32, logs: Option<Box<Logs>> },
+    /// The place of its value.
+    Value(u32),
     Error(TaskError),
 }
 
@@ -68,7 +71,7 @@ impl Batch {
             (Some(call), Some(front)) => !Arc::ptr_eq(call, front.call),
             _ => false,
         };
-        other_call || self.buffer.len() >= 1 << 20 || self.results.len() >= 4096
+        other_call || self.bytes >= 1 << 20 || self.results.len() >= 4096
     }
 
     /// Takes one result off the ring and its item off the flight. False if there is none.
@@ -77,18 +80,19 @@ impl Batch {
         worker: &mut Worker,
         flight: &mut Flight,
     ) -> Result<bool, Parting> {
-        let start = self.buffer.len();
-        let Some(taken) = worker.ring.take(&mut self.buffer)? else { return Ok(false) };
-        let start = taken.start.max(start);
+        let buffer = self.values.buffer();
+        let Some(taken) = worker.ring.take(buffer)? else { return Ok(false) };
+        let start = taken.start;
         if taken.header.kind == ResultKind::Fatal {
-            let report = self.buffer.split_off(start);
+            let report = buffer.split_off(start);
             let (failure, _) = report::decode_failure(&report).ok_or(Violation::Report)?;
             return Err(Parting::Unprepared(failure));
         }
         let front = flight.front().ok_or(Violation::Item)?;
         let (index, attempts, size) = (front.index(), front.attempts(), front.bytes().len());
+        let form = front.call.spec.form;
         // A result that makes no sense leaves its item among those that were started.
-        let found = self.check(taken.header.kind, start, index, attempts)?;
+        let found = self.check(taken.header.kind, form, start, index, attempts)?;
         worker.ring.end()?;
         worker.items += 1;
         if let Found::Error(error) = &found {
@@ -107,6 +111,7 @@ impl Batch {
         self.failed += u64::from(matches!(found, Found::Error(_)));
         self.item_bytes += size as u64;
         self.results.push((index, found));
+        self.bytes = self.values.buffer().len();
         flight.advance();
         Ok(true)
     }
@@ -115,22 +120,27 @@ impl Batch {
     fn check(
         &mut self,
         kind: ResultKind,
+        form: Form,
         start: usize,
         index: u64,
         attempts: u32,
     ) -> Result<Found, Violation> {
-        let end = self.buffer.len();
+        let buffer = self.values.buffer();
+        let end = buffer.len();
         match kind {
-            ResultKind::Value => Ok(Found::Value { start, end, attempts, logs: None }),
+            ResultKind::Value => Ok(Found::Value(self.values.add(start..end, attempts, None))),
             ResultKind::LoggedValue => {
-                let mut rest = self.buffer.get(start..).unwrap_or(&[]);
+                let mut rest = buffer.get(start..).unwrap_or(&[]);
                 let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
                 let start = end - rest.len();
-                Ok(Found::Value { start, end, attempts, logs: Some(Box::new(logs)) })
+                Ok(Found::Value(self.values.add(start..end, attempts, Some(logs))))
             }
             ResultKind::Failure => {
-                let bytes = self.buffer.split_off(start);
-                let (failure, logs) = report::decode_failure(&bytes).ok_or(Violation::Report)?;
+                let bytes = buffer.split_off(start);
+                let (mut failure, logs) =
+                    report::decode_failure(&bytes).ok_or(Violation::Report)?;
+                // Only binary payloads become Rust values again; the message has all of them as text.
+                failure.payload = failure.payload.filter(|_| form == Form::Binary);
                 Ok(Found::Error(TaskError::new(index, attempts, failure, logs)))
             }
             ResultKind::Fatal => Err(Violation::Header),
@@ -142,12 +152,10 @@ impl Batch {
         let batch = std::mem::take(self);
         let Some(call) = batch.call else { return (0, 0) };
         let items = batch.results.len() as u64;
-        let buffer = Arc::new(batch.buffer);
+        let values = Arc::new(batch.values);
         let outs = batch.results.into_iter().map(|(index, found)| {
             let out = match found {
-                Found::Value { start, end, attempts, logs } => {
-                    Out::Value { buffer: Arc::clone(&buffer), start, end, attempts, logs }
-                }
+                Found::Value(at) => Out::Value(Arc::clone(&values), at),
                 Found::Error(error) => Out::Error(error),
             };
             (index, out)

@@ -46,9 +46,12 @@ impl Link {
         self.core.stats.workers_ended.fetch_add(1, Ordering::Relaxed);
         let (seat, pid, items) = (self.seat, self.worker.pid(), self.worker.items);
         let reason = WorkerEnd::of(&parting, ended);
-        self.core.observers.tell(|| PoolEvent::WorkerEnded { worker: seat, pid, reason, items });
+        let worker = seat;
+        self.core.observers.worker_ended(PoolEvent::WorkerEnded { worker, pid, reason, items });
         let cause = match &parting {
-            Parting::Unprepared(failure) => Some(failure.message.clone()),
+            Parting::Unprepared(failure) => {
+                Some(format!("the initializer failed: {}", failure.message))
+            }
             Parting::Died | Parting::Broken(_) if !worked => {
                 Some(death(&self.worker, &parting, ended).message)
             }

@@ -40,7 +40,9 @@ impl Loan {
         let seat = &self.core.seats[self.seat];
         seat.park(Post { link, parting });
         // An idle worker can be borrowed again without its thread ever waking.
-        if !(rests && self.core.rest(self.seat)) {
+        if rests && self.core.rest(self.seat) {
+            self.core.ask_for_items();
+        } else {
             seat.call();
         }
     }

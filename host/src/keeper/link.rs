@@ -11,7 +11,7 @@ use super::batch::{self, Batch};
 use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
-use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
+use super::{ANNOUNCED, KILL_LOOK, Parting, SILENCE, SLACK};
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
@@ -187,7 +187,9 @@ impl Link {
     /// Gives half of what the worker has not claimed to workers that have nothing.
     fn share(&mut self) -> Result<(), Parting> {
         let asked = self.seat().was_asked() || (self.wary && self.core.someone_rests());
-        if !asked || self.flight.len() < 2 {
+        // The last item of a worker is shared only if the worker does not even begin it.
+        let alone = self.flight.len() < 2 && self.worker.ring.claimed_unended() > 0;
+        if !asked || alone {
             return Ok(());
         }
         self.worker.ring.observe()?;
@@ -212,6 +214,12 @@ impl Link {
         if reading.claimed != self.seen.0 {
             self.seen = (reading.claimed, now);
         }
+        let unended = self.worker.ring.claimed_unended();
+        // A result is published before its item ends, so only a liar has claims without either.
+        let lies = unended > 1 || (unended == 1 && !reading.running);
+        if lies && !self.worker.ring.has_results() {
+            return Err(Violation::Claims.into());
+        }
         if timeout.is_none() && killed.is_none() {
             return Ok(None);
         }
@@ -220,11 +228,18 @@ impl Link {
         let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).max(KILL_LOOK));
         let look = now.checked_add(look);
         if !reading.running {
-            let prepared = self.enforce_preparation(now)?;
+            let preparing = self.core.recipe.config.initializer.is_some();
+            if unended == 0
+                && !preparing
+                && now.duration_since(self.seen.1.max(self.since)) >= SILENCE
+            {
+                return Err(Violation::Silence.into());
+            }
+            let prepared = self.enforce_preparation(now, timeout)?;
             return Ok([look, prepared].into_iter().flatten().min());
         }
         // With its result taken already, or results still on their way, what runs is another item.
-        if self.worker.ring.claimed_unended() != 1 {
+        if unended != 1 {
             return Ok(look);
         }
         let limit = timeout.and_then(|limit| self.seen.1.checked_add(limit));
@@ -244,14 +259,17 @@ impl Link {
     }
 
     /// An initializer has the time that an item has.
-    fn enforce_preparation(&self, now: Instant) -> Result<Option<Instant>, Parting> {
-        let config = &self.core.recipe.config;
-        let (Some(_), Some(limit)) = (&config.initializer, config.limits.timeout) else {
+    fn enforce_preparation(
+        &self,
+        now: Instant,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Instant>, Parting> {
+        let (Some(_), Some(limit)) = (&self.core.recipe.config.initializer, timeout) else {
             return Ok(None);
         };
         let due = self.seen.1.max(self.since).checked_add(limit);
         if due.is_some_and(|due| now >= due) {
-            let message = format!("the initializer ran into the deadline of {limit:?}");
+            let message = format!("it ran into the deadline of {limit:?}");
             let failure = Failure::new(TaskErrorKind::TimedOut, message);
             return Err(Parting::Unprepared(failure));
         }

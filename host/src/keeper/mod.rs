@@ -35,6 +35,9 @@ use worker::{StartError, Worker};
 const ANNOUNCED: Duration = Duration::from_micros(250);
 /// Shortest time between two looks at a clock.
 const KILL_LOOK: Duration = Duration::from_millis(1);
+/// With a deadline set, longest time that a worker may have items and claim none of them, not even
+/// to prepare for one: it was stopped, or it plays dead.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Slack before a keeper looks after a chunk that takes longer than expected.
 const SLACK: Duration = Duration::from_micros(300);
 /// Pause after a worker could not be started for want of room; the strikes bound the tries.
@@ -116,7 +119,7 @@ impl Keeper {
         self.core.worker_ready();
         self.core.stats.workers_started.fetch_add(1, Ordering::Relaxed);
         let (worker, pid) = (self.seat, worker.pid());
-        self.core.observers.tell(|| PoolEvent::WorkerStarted { worker, pid, after });
+        self.core.observers.worker_started(PoolEvent::WorkerStarted { worker, pid, after });
     }
 
     /// Works with one worker until its time is over.

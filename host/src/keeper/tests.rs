@@ -401,7 +401,7 @@ mod alone {
         let mut results = function.imap_unordered::<_, i64>([2_i64; 600]).unwrap();
         let mut killed = 0;
         let (mut values, mut deaths) = (0, 0);
-        while let Some(result) = results.next() {
+        for result in results.by_ref() {
             match result {
                 Ok(value) => values += i64::from(value == 2),
                 Err(error) => {

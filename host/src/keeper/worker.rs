@@ -201,7 +201,7 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return StartError::Failed(format!("the worker program does not speak: {error}"));
         }
-        let ended = self.child.reap();
+        let ended = self.child.reap_soon();
         StartError::Failed(format!(
             "the worker program {ended} before it was ready (does it link sandpool, and does it \
              call `sandpool::init()` where there is no hook before `main`?)"

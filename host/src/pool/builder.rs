@@ -32,7 +32,8 @@ pub enum Instance {
 }
 
 /// Encodes an initializer's arguments once its signature is known.
-type EncodeArguments = dyn Fn(&codec::types::Signature, &mut Vec<u8>) -> Result<(), String>;
+type EncodeArguments =
+    dyn Fn(&codec::types::Signature, &mut Vec<u8>) -> Result<(), String> + Send + Sync;
 
 struct Initializer {
     function: String,
@@ -127,7 +128,7 @@ impl PoolBuilder {
     pub fn initializer(
         self,
         function: impl Into<String>,
-        arguments: impl Serialize + 'static,
+        arguments: impl Serialize + Send + Sync + 'static,
     ) -> Self {
         let encode = move |signature: &codec::types::Signature, out: &mut Vec<u8>| {
             codec::to_params(signature, false, &arguments, out).map_err(|error| error.to_string())
@@ -178,6 +179,12 @@ impl PoolBuilder {
     /// Default: 64 KiB.
     pub fn max_log(mut self, bytes: u64) -> Self {
         self.limits.log = bytes;
+        self
+    }
+
+    /// Bytes of one encoded item; see [`Limits::input`]. Default: 1 GiB.
+    pub fn max_input(mut self, bytes: u64) -> Self {
+        self.limits.input = bytes;
         self
     }
 

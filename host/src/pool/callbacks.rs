@@ -3,7 +3,7 @@
 //! This module must not let a callback delay, or a panic harm, anything but its own call.
 
 use super::error::{CallError, PoolError, panic_text};
-use super::handle::Finish;
+use super::handle::{Finish, Outs};
 use crate::call::Call;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +62,7 @@ pub(super) struct Prepared(SyncSender<Arc<Call>>);
 impl Prepared {
     /// Says which call that is. Without this, the thread ends and nothing runs.
     pub(super) fn attach(self, call: &Arc<Call>) {
+        call.core.callbacks_started();
         // The thread waits for exactly this, so it is there.
         let _ = self.0.send(Arc::clone(call));
     }
@@ -75,9 +76,12 @@ impl<T: Send + 'static> Callbacks<T> {
         let spawned = thread.spawn(move || {
             let Ok(call) = receiver.recv() else { return };
             call.wait_complete();
-            let result = finish(&call, call.outs());
-            let ran = catch_unwind(AssertUnwindSafe(|| self.run(result)));
+            // Decoding runs the caller's code as well.
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                self.run(finish(&call, Outs::kept(&call)));
+            }));
             call.callbacks_ran(ran.err().map(|panic| panic_text(&*panic)));
+            call.core.callbacks_ended();
         });
         match spawned {
             Ok(_) => Ok(Prepared(sender)),

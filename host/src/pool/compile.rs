@@ -69,14 +69,14 @@ fn compile(
     child.close_control();
     match talked {
         Ok(Ok(made)) => {
-            child.reap();
+            child.reap_soon();
             Ok(made)
         }
         Ok(Err(reason)) => {
             Err(BuildError::new(BuildErrorKind::Refused, format!("`{name}`: {reason}")))
         }
         Err(error) if is_broken_off(&error) => {
-            let ended = child.reap();
+            let ended = child.reap_soon();
             Err(BuildError::new(
                 BuildErrorKind::Refused,
                 format!("`{name}`: the compiler process {ended} before it had an answer"),

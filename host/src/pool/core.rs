@@ -76,6 +76,8 @@ struct Queue {
     idle: Vec<usize>,
     phase: Phase,
     keepers: usize,
+    /// Threads that run, or wait to run, callbacks.
+    callbacks: usize,
     ready_once: bool,
     strikes: VecDeque<(Strike, Instant)>,
 }
@@ -263,6 +265,17 @@ impl Core {
         self.changed.notify_all();
     }
 
+    /// A call has callbacks that are to run.
+    pub(crate) fn callbacks_started(&self) {
+        self.lock().callbacks += 1;
+    }
+
+    /// They have run.
+    pub(crate) fn callbacks_ended(&self) {
+        self.lock().callbacks -= 1;
+        self.changed.notify_all();
+    }
+
     /// A worker is ready for items.
     pub(crate) fn worker_ready(&self) {
         let mut queue = self.lock();
@@ -363,7 +376,7 @@ impl Core {
         }
         let mut queue = self.lock();
         let done = loop {
-            if queue.keepers == 0 {
+            if queue.keepers == 0 && queue.callbacks == 0 {
                 break true;
             }
             queue = match deadline {

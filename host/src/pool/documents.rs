@@ -4,7 +4,7 @@
 
 use super::error::{CallError, InputError, PoolError};
 use super::function::Function;
-use super::handle::{blamed, decode};
+use super::handle::{Blamed, decode};
 use super::iter::Imap;
 use super::submit::{Plan, Shape};
 use crate::call::Call;
@@ -136,14 +136,15 @@ impl Documents {
     /// # Errors
     /// By the function's error policy, or the call's.
     pub fn map(&self, source: impl DocumentSource) -> Result<Vec<Document>, CallError> {
-        let (call, outs) = self.run_all(source)?;
-        if let Some(error) = blamed(&outs) {
-            return Err(CallError::Task(error.clone()));
+        let mut values = Vec::new();
+        let mut blamed = Blamed::default();
+        for outcome in self.map_outcomes(source)? {
+            match outcome {
+                Ok(value) => values.push(value),
+                Err(error) => blamed.hear(error),
+            }
         }
-        let outs = outs.iter().enumerate();
-        let values: Result<_, _> =
-            outs.map(|(at, out)| decode(&call, at as u64, out, document)).collect();
-        values.map_err(CallError::Task)
+        blamed.0.map_or(Ok(values), |error| Err(CallError::Task(error)))
     }
 
     fn run_all(&self, source: impl DocumentSource) -> Result<(Arc<Call>, Vec<Out>), CallError> {
@@ -155,7 +156,7 @@ impl Documents {
             End::Pool(error) => Err(CallError::Pool(error)),
             End::Input(error) => Err(CallError::Input(error)),
             End::Complete | End::Callback(_) => {
-                let outs = call.take_outs();
+                let outs = call.take_outs(usize::MAX);
                 Ok((call, outs))
             }
         }

@@ -210,9 +210,9 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Task(error) => Some(error),
-            Self::Pool(error) => Some(error),
-            Self::Input(error) => Some(error),
+            // Their texts are this error's own text.
+            Self::Task(_) | Self::Pool(_) => None,
+            Self::Input(error) => error.source.as_deref().and_then(|cause| cause.source()),
             Self::Callback { cause, .. } => cause.as_deref().map(|cause| cause as _),
         }
     }

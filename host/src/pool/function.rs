@@ -241,7 +241,9 @@ impl Function {
         I: IntoIterator<Item: Serialize>,
         R: DeserializeOwned,
     {
-        let call = self.submit_all(items, Shape::Item, None)?;
+        // Failing fast would leave items without an outcome of their own.
+        let collecting = self.clone().error_policy(ErrorPolicy::Wait);
+        let call = collecting.submit_all(items, Shape::Item, None)?;
         AsyncResult::new(call, handle::outcomes).take()
     }
 

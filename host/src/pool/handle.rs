@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// Makes what the caller wants of all outcomes of a complete call, in input order.
-pub(super) type Finish<T> = fn(&Arc<Call>, Vec<Out>) -> Result<T, CallError>;
+pub(super) type Finish<T> = fn(&Arc<Call>, Outs) -> Result<T, CallError>;
 
 /// The handle of an asynchronous call. Python: `multiprocessing.pool.AsyncResult`.
 ///
@@ -50,7 +50,7 @@ impl<T> AsyncResult<T> {
     /// Ends as [`TaskErrorKind::WorkerDied`] for the item concerned; this never hangs.
     pub fn get(&self) -> Result<T, CallError> {
         self.call.wait_ready(None);
-        self.finish_with(self.call.outs())
+        self.finish_with(Outs::kept(&self.call))
     }
 
     /// As [`get`](Self::get), but gives up after `timeout`, with `None`. The call goes on, and may
@@ -59,7 +59,7 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Option<Result<T, CallError>> {
-        self.wait(Some(timeout)).then(|| self.finish_with(self.call.outs()))
+        self.wait(Some(timeout)).then(|| self.finish_with(Outs::kept(&self.call)))
     }
 
     /// Waits until the call is ready, at most for `timeout`, and tells whether it is. Python's
@@ -96,11 +96,10 @@ impl<T> AsyncResult<T> {
 
     /// As `get`, for a handle that nobody else has.
     pub(super) fn take(self) -> Result<T, CallError> {
-        self.call.wait_ready(None);
-        self.finish_with(self.call.take_outs())
+        self.finish_with(Outs::taken(&self.call))
     }
 
-    fn finish_with(&self, outs: Vec<Out>) -> Result<T, CallError> {
+    fn finish_with(&self, outs: Outs) -> Result<T, CallError> {
         let result = (self.finish)(&self.call, outs);
         match self.call.end() {
             End::Callback(panic) => {
@@ -115,7 +114,40 @@ impl<T> Future for AsyncResult<T> {
     type Output = Result<T, CallError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.call.poll_ready(context).map(|()| self.finish_with(self.call.outs()))
+        self.call.poll_ready(context).map(|()| self.finish_with(Outs::kept(&self.call)))
+    }
+}
+
+/// The outcomes of a call in input order, until it is complete.
+pub(super) struct Outs {
+    call: Arc<Call>,
+    next: std::vec::IntoIter<Out>,
+    /// There are more to be taken.
+    more: bool,
+}
+
+impl Outs {
+    /// Outcomes that stay with the call, for a handle that may be asked again.
+    pub(super) fn kept(call: &Arc<Call>) -> Self {
+        Self { call: Arc::clone(call), next: call.outs().into_iter(), more: false }
+    }
+
+    /// Outcomes that leave the call as they come, so that decoding them overlaps with the work on
+    /// those after them, and there are never two lists of them.
+    fn taken(call: &Arc<Call>) -> Self {
+        Self { call: Arc::clone(call), next: Vec::new().into_iter(), more: true }
+    }
+}
+
+impl Iterator for Outs {
+    type Item = Out;
+
+    fn next(&mut self) -> Option<Out> {
+        const SOME: usize = 1024;
+        if self.next.as_slice().is_empty() && self.more {
+            self.next = self.call.take_outs(SOME).into_iter();
+        }
+        self.next.next()
     }
 }
 
@@ -131,48 +163,52 @@ fn whole(call: &Call) -> Result<(), CallError> {
 /// One item's value.
 pub(super) fn single<R: DeserializeOwned>(
     call: &Arc<Call>,
-    outs: Vec<Out>,
+    mut outs: Outs,
 ) -> Result<R, CallError> {
+    let out = outs.next();
     whole(call)?;
-    let Some(out) = outs.into_iter().next() else {
+    let Some(out) = out else {
         return Err(CallError::Pool(PoolError::terminated()));
     };
     decode(call, 0, &out, typed).map_err(CallError::Task)
 }
 
-/// Every item's value, or the error of the lowest failed index.
-pub(super) fn all<R: DeserializeOwned>(
-    call: &Arc<Call>,
-    outs: Vec<Out>,
-) -> Result<Vec<R>, CallError> {
-    whole(call)?;
-    if let Some(error) = blamed(&outs) {
-        return Err(CallError::Task(error.clone()));
+/// Every item's value, or the error that stands for the call.
+pub(super) fn all<R: DeserializeOwned>(call: &Arc<Call>, outs: Outs) -> Result<Vec<R>, CallError> {
+    let mut values = Vec::with_capacity(usize::try_from(call.accepted()).unwrap_or(0));
+    let mut blamed = Blamed::default();
+    for (index, out) in (0..).zip(outs) {
+        match decode(call, index, &out, typed) {
+            Ok(value) => values.push(value),
+            Err(error) => blamed.hear(error),
+        }
     }
-    let values = outs.iter().enumerate().map(|(at, out)| decode(call, at as u64, out, typed));
-    values.collect::<Result<_, _>>().map_err(CallError::Task)
+    whole(call)?;
+    blamed.0.map_or(Ok(values), |error| Err(CallError::Task(error)))
 }
 
 /// The error that stands for a call: that of the lowest index, but not one that only followed from
-/// another.
-pub(super) fn blamed(outs: &[Out]) -> Option<&TaskError> {
-    let errors = || {
-        outs.iter().filter_map(|out| match out {
-            Out::Error(error) => Some(error),
-            Out::Value { .. } => None,
-        })
-    };
-    errors().find(|error| error.kind() != TaskErrorKind::Cancelled).or_else(|| errors().next())
+/// another. Errors are heard in input order.
+#[derive(Debug, Default)]
+pub(super) struct Blamed(pub(super) Option<TaskError>);
+
+impl Blamed {
+    pub(super) fn hear(&mut self, error: TaskError) {
+        let follows = |known: &TaskError| known.kind() == TaskErrorKind::Cancelled;
+        if self.0.as_ref().is_none_or(|known| follows(known) && !follows(&error)) {
+            self.0 = Some(error);
+        }
+    }
 }
 
 /// Every item's outcome.
 pub(super) fn outcomes<R: DeserializeOwned>(
     call: &Arc<Call>,
-    outs: Vec<Out>,
+    outs: Outs,
 ) -> Result<Vec<Result<R, TaskError>>, CallError> {
+    let outcomes = (0..).zip(outs).map(|(index, out)| decode(call, index, &out, typed)).collect();
     whole(call)?;
-    let outs = outs.iter().enumerate();
-    Ok(outs.map(|(at, out)| decode(call, at as u64, out, typed)).collect())
+    Ok(outcomes)
 }
 
 /// Decodes one outcome.
@@ -184,7 +220,7 @@ pub(super) fn decode<R>(
 ) -> Result<R, TaskError> {
     match out {
         Out::Error(error) => Err(error.clone()),
-        Out::Value { attempts, .. } => decode(call, out)
-            .map_err(|failure| TaskError::new(index, *attempts, failure, out.logs())),
+        Out::Value(..) => decode(call, out)
+            .map_err(|failure| TaskError::new(index, out.attempts(), failure, out.logs())),
     }
 }

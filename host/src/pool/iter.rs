@@ -117,7 +117,8 @@ impl<R> Imap<R> {
         self.call.accepted()
     }
 
-    /// Stops pulling items: those that were pulled run and are yielded, then the iterator ends.
+    /// Stops pulling items: those that were pulled run and are yielded, then the iterator ends. It
+    /// does not wait for the input: an item that the input is just about to give is not run.
     pub fn stop_input(&self) {
         self.call.end_input(None);
         self.call.release_window();
@@ -137,12 +138,8 @@ impl<R> Imap<R> {
     fn found(&mut self, next: Next) -> Option<Result<Outcome<R>, CallError>> {
         match next {
             Next::Out(index, out) => {
-                let attempts = match &out {
-                    Out::Value { attempts, .. } => *attempts,
-                    Out::Error(error) => error.attempts(),
-                };
                 let result = handle::decode(&self.call, index, &out, self.decode);
-                Some(Ok(Outcome { index, attempts, logs: out.logs(), result }))
+                Some(Ok(Outcome { index, attempts: out.attempts(), logs: out.logs(), result }))
             }
             Next::Failed(error) => Some(Err(error)),
             Next::End => {

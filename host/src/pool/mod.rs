@@ -135,7 +135,7 @@ impl Pool {
         self.core.stats.snapshot()
     }
 
-    /// A stream of what happens from now on.
+    /// A stream of what happens from now on, begun by the starts of the workers that live.
     #[must_use]
     pub fn events(&self) -> Events {
         self.core.observers.subscribe()
@@ -152,7 +152,8 @@ impl Pool {
         self.core.terminate();
     }
 
-    /// Waits until all accepted calls have finished and all workers have ended.
+    /// Waits until all accepted calls have finished, their callbacks have returned, and all workers
+    /// have ended. A callback that joins its own pool waits for itself.
     ///
     /// It does not wait for consumers: while somebody joins, results that nobody reads are kept
     /// instead of holding back the input.

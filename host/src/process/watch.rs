@@ -2,6 +2,7 @@
 //!
 //! This module must not decide when a child is to end.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -102,6 +103,15 @@ impl Child {
     pub(crate) fn kill(&self) {
         // The only possible failure is that the process is gone, which is what is wanted.
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Gives the child a moment to end by itself, then kills it, and takes its status.
+    pub(crate) fn reap_soon(&mut self) -> Ended {
+        const MOMENT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let mut set = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let _ = poll(&mut set, Some(&MOMENT));
+        self.kill();
+        self.reap()
     }
 
     /// Waits until the child has ended and takes its status. Blocks for as long as it runs.

@@ -29,6 +29,8 @@ pub(crate) enum Violation {
     Report,
     /// The bell was rung again and again with nothing new.
     Noise,
+    /// Items were handed over and none was claimed for too long.
+    Silence,
 }
 
 impl fmt::Display for Violation {
@@ -42,6 +44,7 @@ impl fmt::Display for Violation {
             Self::Length => "a result is longer than any may be",
             Self::Report => "a failure report is malformed",
             Self::Noise => "the bell is rung without cause",
+            Self::Silence => "no item is claimed",
         })
     }
 }

@@ -23,6 +23,7 @@ pub(crate) mod host;
 pub(crate) mod map;
 pub(crate) mod sync;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start what they like")]
 mod tests;
 
 pub(crate) mod word;
