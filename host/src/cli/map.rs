@@ -12,6 +12,8 @@ use super::output::Errors;
 use super::run::{Manner, Printer, When};
 use super::signals::Interrupts;
 use crate::description::FunctionInfo;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Which of the verbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,9 @@ pub(super) enum Order {
 /// Runs one of the verbs.
 pub(super) fn execute(args: &MapArgs, verb: Verb, interrupts: &Interrupts) -> anyhow::Result<Exit> {
     let places = Places::of(&args.files, "items are")?;
+    if let Some(errors) = &args.failures.errors {
+        refuse_own_input(errors, args)?;
+    }
     let pool = config::pool(&args.task, &args.pool)?;
     let function = config::function(&pool, &args.choice, &args.call)?;
     let mut function = config::travelling(function, &args.travel);
@@ -60,6 +65,22 @@ pub(super) fn execute(args: &MapArgs, verb: Verb, interrupts: &Interrupts) -> an
             Err(error) => (Err(error.into()), super::report::Tally::default()),
         }
     })
+}
+
+/// Refuses a file of errors that this run reads as well: making it would empty it.
+fn refuse_own_input(errors: &Path, args: &MapArgs) -> Result<(), CliError> {
+    let identity = |path: &Path| {
+        let facts = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some((facts.dev(), facts.ino()))
+    };
+    let Some(own) = identity(errors) else { return Ok(()) };
+    let mut read = std::iter::once(&args.task).chain(&args.files);
+    if read.any(|path| identity(path) == Some(own)) {
+        let name = errors.display();
+        let text = format!("`--errors {name}` would empty a file that is read: name another one");
+        return Err(CliError::Usage(text));
+    }
+    Ok(())
 }
 
 fn spelling(info: &FunctionInfo, args: &MapArgs, verb: Verb) -> Result<Spelling, CliError> {

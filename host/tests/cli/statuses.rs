@@ -144,3 +144,21 @@ fn options_come_from_the_environment_too() {
     command.env("SANDPOOL_CHUNK_SIZE", "0");
     assert_eq!(finish(command, "1\n").status, 2);
 }
+
+#[test]
+fn the_file_of_errors_is_not_one_that_is_read() {
+    let folder = folder();
+    let items = folder.path().join("items");
+    fs::write(&items, "1\n").expect("writes");
+    let items = items.to_str().expect("a name");
+    let found = run(&["imap", "numbers.wat", "-f", "square", items, "--errors", items], "");
+    found.says(2, &["--errors", "name another one"]);
+    assert_eq!(fs::read(items).expect("reads"), b"1\n", "nothing was emptied");
+}
+
+#[test]
+fn a_huge_chunk_is_as_good_as_any() {
+    let most = u64::MAX.to_string();
+    let found = run(&["imap", "numbers.wat", "-f", "square", "--chunk-size", &most], "1\n2\n3\n");
+    found.is(0, "1\n4\n9\n", "");
+}
