@@ -358,7 +358,15 @@ impl Guest {
             Stop::Input(message) => Failure::new(TaskErrorKind::BadInput, message),
             Stop::Output(message) => Failure::new(TaskErrorKind::BadOutput, message),
             Stop::TooLarge(size) => failure::too_large(size, limits.output),
-            Stop::Failed(payload) => failure::returned(signature, payload, form),
+            Stop::Failed(payload) => {
+                let failure = failure::returned(signature, payload, form);
+                // An error is a result too: the ring has room for no larger one.
+                let size = failure.payload.as_ref().map_or(0, Vec::len);
+                match u64::try_from(size).unwrap_or(u64::MAX) {
+                    size if size > limits.output => failure::too_large(size, limits.output),
+                    _ => failure,
+                }
+            }
         }
     }
 }

@@ -278,6 +278,17 @@ fn the_ok_of_a_result_is_the_value_and_the_err_fails_the_item() {
 }
 
 #[test]
+fn an_error_beyond_the_output_limit_is_refused_in_every_form() {
+    let limits = Limits { output: 10, ..Limits::default() };
+    let mut guest = Setup { limits, ..Setup::default() }.load(&results());
+    assert_eq!(failed(guest.raw("run", b"!123456789")).0, TaskErrorKind::Failed);
+    let failure = guest.raw("run", b"!123456789a").unwrap_err();
+    assert_eq!(failure.kind, Some(TaskErrorKind::OutputTooLarge));
+    assert_eq!(failure.used, Some((11, 10)));
+    assert_eq!(failed(guest.json("text", r#""!12345678""#)).0, TaskErrorKind::OutputTooLarge);
+}
+
+#[test]
 fn an_error_of_the_function_keeps_a_reused_instance() {
     let mut guest = reused().load(&results());
     for _ in 0..3 {
