@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails, and may start what it likes"
 )]
 
+mod deadlines;
+
 use sandpool_tests::guests::{ACTOR, GO, MATH, SPIN, TRAP, TYPED};
 use sandpool_tests::{Scene, eventually, hard_limit, processes, stays};
 use std::io::{BufRead as _, BufReader};
