@@ -61,3 +61,13 @@ impl<T> Iterator for Pipe<T> {
         self.0.recv().ok()
     }
 }
+
+/// A few numbers that look random and are the same each time.
+pub fn scattered(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed;
+    move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    }
+}

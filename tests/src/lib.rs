@@ -9,6 +9,6 @@ pub mod processes;
 pub mod scene;
 pub mod time;
 
-pub use input::Counted;
+pub use input::{Counted, scattered};
 pub use scene::Scene;
 pub use time::{eventually, hard_limit, stays};

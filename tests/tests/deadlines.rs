@@ -7,19 +7,9 @@
 use super::alone;
 use sandpool::{Instance, TaskErrorKind};
 use sandpool_tests::guests::MATH;
-use sandpool_tests::{Scene, hard_limit};
+use sandpool_tests::{Scene, hard_limit, scattered};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-
-/// A few numbers that look random and are the same each time.
-fn scattered(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed;
-    move || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
-    }
-}
 
 /// `count` places among `n` items.
 fn places(n: u64, count: usize) -> BTreeSet<u64> {

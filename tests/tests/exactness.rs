@@ -2,20 +2,10 @@
 
 use sandpool::PoolEvent;
 use sandpool_tests::guests::{ACTOR, GO, MATH};
-use sandpool_tests::{Scene, hard_limit, processes};
+use sandpool_tests::{Scene, hard_limit, processes, scattered};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-
-/// A few numbers that look random and are the same each time.
-fn scattered(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed;
-    move || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
-    }
-}
 
 /// Kills workers that were ready, one after the other, until told to stop; counts.
 ///
