@@ -114,6 +114,7 @@ fn a_sealed_process_owns_next_to_nothing() {
     assert_eq!((audit.threads, audit.variables, audit.writable_executable), (1, 0, 0));
     assert_eq!((audit.capabilities, audit.folder.as_str()), (0, "/"));
     assert!(audit.no_new_privileges && !audit.dumpable && audit.leads_session, "{audit:?}");
+    assert!(!audit.physical_addresses, "{audit:?}");
     assert!(audit.open_limits.is_empty(), "{audit:?}");
     // In a user namespace there may be nobody to become.
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();

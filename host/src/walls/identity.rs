@@ -15,6 +15,18 @@ use rustix::thread::{
 /// maps a usual range.
 const NOBODY: u32 = 65534;
 
+/// Gives up what would make the page map, opened next, tell physical addresses: that is decided by
+/// who opens it, not by who reads it.
+pub(crate) fn drop_administration() {
+    let Ok(mut sets) = capabilities(None) else { return };
+    if sets.permitted.contains(CapabilitySet::SYS_ADMIN) {
+        for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable] {
+            set.remove(CapabilitySet::SYS_ADMIN);
+        }
+        let _ = set_capabilities(None, sets);
+    }
+}
+
 /// Gives up every capability, and, as root, the identity too.
 ///
 /// Root stays root (without capabilities) where it must go on owning files, those in granted
