@@ -19,6 +19,8 @@ use std::os::unix::net::UnixStream;
 pub(crate) const STATUS_FAILED: i32 = 70;
 /// Status of a child that panicked.
 pub(crate) const STATUS_PANICKED: i32 = 101;
+/// Status of a child that was refused memory, and has none to say so.
+pub(crate) const STATUS_OUT_OF_MEMORY: i32 = 102;
 
 /// Plays `role` and ends the process.
 pub(crate) fn run(role: Role) -> ! {

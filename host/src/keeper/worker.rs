@@ -210,7 +210,7 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
 }
 
 /// Waits until one of the set is ready, or the deadline passes.
-pub(super) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
+pub(crate) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     let timeout = left.map(|left| Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),

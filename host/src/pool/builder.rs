@@ -3,7 +3,7 @@
 //! This module must not start anything before every option was checked.
 
 use super::Pool;
-use super::compile;
+use super::compile::{self, Means};
 use super::core::{Core, Recipe};
 use super::error::{BuildError, BuildErrorKind};
 use super::module::TaskModule;
@@ -13,7 +13,7 @@ use crate::codec;
 use crate::description::{DirGrant, EngineSettings, GuestConfig};
 use crate::keeper;
 use crate::keeper::seat::Seat;
-use crate::limits::Limits;
+use crate::limits::{CompileLimits, Limits};
 use crate::process::Program;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -55,6 +55,7 @@ pub struct PoolBuilder {
     deterministic: bool,
     program: Program,
     cache: Cache,
+    compile_limits: CompileLimits,
 }
 
 impl std::fmt::Debug for PoolBuilder {
@@ -73,6 +74,7 @@ impl std::fmt::Debug for PoolBuilder {
             deterministic,
             program,
             cache,
+            compile_limits,
         } = self;
         f.debug_struct("PoolBuilder")
             .field("module", module)
@@ -87,6 +89,7 @@ impl std::fmt::Debug for PoolBuilder {
             .field("deterministic", deterministic)
             .field("worker_program", program)
             .field("cache", cache)
+            .field("compile_limits", compile_limits)
             .finish()
     }
 }
@@ -106,6 +109,7 @@ impl PoolBuilder {
             deterministic: false,
             program: Program::default(),
             cache: Cache::default(),
+            compile_limits: CompileLimits::default(),
         }
     }
 
@@ -236,6 +240,20 @@ impl PoolBuilder {
         Self { cache, ..self }
     }
 
+    /// Wall clock and processor time of compiling the module; see [`CompileLimits::timeout`]. Zero
+    /// is refused. Default: 60 s.
+    pub fn compile_timeout(mut self, timeout: Duration) -> Self {
+        self.compile_limits.timeout = timeout;
+        self
+    }
+
+    /// Bytes of memory of the process that compiles the module; see [`CompileLimits::memory`].
+    /// Default: 2 GiB.
+    pub fn compile_memory(mut self, bytes: u64) -> Self {
+        self.compile_limits.memory = bytes;
+        self
+    }
+
     /// Compiles the module (or finds its artifact), starts the workers, and waits until the first
     /// one is ready; the others follow.
     ///
@@ -243,10 +261,12 @@ impl PoolBuilder {
     /// [`BuildError`], whose kind tells whose fault it is: an option, the module, or the system.
     ///
     /// # Blocking
-    /// As long as compiling takes, the first time a module is seen; some milliseconds later on.
+    /// As long as compiling takes, the first time a module is seen, but no longer than it
+    /// [may take](Self::compile_timeout); some milliseconds later on. Who builds a pool for a module
+    /// that another thread is compiling waits for that.
     ///
     /// # Worker death
-    /// A compiler that dies is an error that says how. Workers that die before they are ready are
+    /// A compiler that dies is an error that says how, and which limit it met. Workers that die before they are ready are
     /// replaced a bounded number of times.
     pub fn build(self) -> Result<Pool, BuildError> {
         let usage = |message: &str| BuildError::new(BuildErrorKind::Usage, message);
@@ -268,7 +288,13 @@ impl PoolBuilder {
         }
         let settings =
             EngineSettings { fuel: self.limits.fuel.is_some(), deterministic: self.deterministic };
-        let compiled = compile::obtain(&self.module, settings, &self.program, &self.cache)?;
+        let means = Means {
+            settings,
+            limits: self.compile_limits,
+            program: &self.program,
+            cache: &self.cache,
+        };
+        let compiled = compile::obtain(&self.module, &means)?;
         let description = compiled.description;
         let reuse = self.initializer.is_some() || self.instance == Some(Instance::Reuse);
         let only_commands = description.functions.iter().all(|function| function.is_command());

@@ -2,10 +2,11 @@
 //!
 //! This module must not look into the bytes; that is the compiler's part.
 
-use super::compile;
+use super::compile::{self, Means};
 use super::error::{BuildError, BuildErrorKind};
 use crate::cache::Cache;
 use crate::description::{Description, EngineSettings};
+use crate::limits::CompileLimits;
 use crate::process::Program;
 use std::fs::File;
 use std::io::Read as _;
@@ -77,10 +78,25 @@ impl TaskModule {
     /// As [`PoolBuilder::build`](crate::PoolBuilder::build).
     ///
     /// # Blocking
-    /// As long as compiling takes.
+    /// As long as compiling takes, at most 60 s.
     pub fn describe(&self) -> Result<Description, BuildError> {
-        let settings = EngineSettings::default();
-        let found = compile::obtain(self, settings, &Program::ThisExecutable, &Cache::User)?;
-        Ok(found.description)
+        self.describe_within(CompileLimits::default())
+    }
+
+    /// As [`describe`](Self::describe), with other limits.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe).
+    ///
+    /// # Blocking
+    /// As long as compiling takes and may take.
+    pub fn describe_within(&self, limits: CompileLimits) -> Result<Description, BuildError> {
+        let means = Means {
+            settings: EngineSettings::default(),
+            limits,
+            program: &Program::ThisExecutable,
+            cache: &Cache::User,
+        };
+        Ok(compile::obtain(self, &means)?.description)
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{BUILD, PROTOCOL};
 use crate::description::{Description, EngineSettings, GuestConfig};
+use crate::limits::CompileLimits;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -51,6 +52,8 @@ pub(crate) struct WorkerSetup {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompilerSetup {
     pub(crate) settings: EngineSettings,
+    /// What compiling may use; the host watches the wall clock.
+    pub(crate) limits: CompileLimits,
     /// Length of the module.
     pub(crate) module_len: u64,
     /// As in [`WorkerSetup`].
@@ -98,7 +101,8 @@ pub(crate) fn receive<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<
     }
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
+    // Not as it comes: text that ends too soon is no end of the stream.
+    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]
