@@ -11,6 +11,7 @@
 
 mod apply;
 mod callbacks;
+mod compiling;
 mod exactness;
 mod fairness;
 mod faults;

@@ -19,9 +19,19 @@ pub(super) fn pool(task: &Path, args: &PoolArgs) -> Result<Pool, BuildError> {
 }
 
 fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
-    let PoolArgs { processes, instance, init, init_args, max_tasks_per_child, limits, grants } =
-        args;
+    let PoolArgs {
+        processes,
+        instance,
+        init,
+        init_args,
+        max_tasks_per_child,
+        compiling,
+        limits,
+        grants,
+    } = args;
     let mut builder = Pool::builder(module)
+        .compile_timeout(compiling.compile_timeout)
+        .compile_memory(compiling.compile_memory)
         .memory(limits.memory)
         .max_output(limits.max_output)
         .deterministic(grants.deterministic);

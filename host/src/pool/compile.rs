@@ -103,11 +103,16 @@ fn compile(module: &TaskModule, means: &Means<'_>) -> Result<Compiled, BuildErro
             "`{name}`: the compiler process did not become one within {} s (does the worker \
              program link sandpool, and call `sandpool::init()` where there is no hook before \
              `main`?)",
-            GREETING.as_secs()
+            greeting(&means.limits).as_secs_f64()
         )),
         Fault::System(error) => failed(format!("`{name}`: the compiler process: {error}")),
     })
     // Whatever it is doing, dropping the child kills it.
+}
+
+/// Longest silence of a compiler that is to greet: no longer than compiling may take.
+fn greeting(limits: &CompileLimits) -> Duration {
+    GREETING.min(limits.timeout)
 }
 
 /// How a child that closed its stream has ended; `None` if it goes on without it.

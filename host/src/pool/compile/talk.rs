@@ -5,7 +5,7 @@
 //! what comes after it is a fault.
 
 use super::timed::Timed;
-use super::{GREETING, MOMENT, Means};
+use super::{MOMENT, Means, greeting};
 use crate::compiled::Compiled;
 use crate::description::Description;
 use crate::process::{Child, fds};
@@ -65,7 +65,8 @@ impl<'a> Talk<'a> {
         module: &'a [u8],
         means: &'a Means<'a>,
     ) -> Result<Self, Fault> {
-        let timed = Timed::new(child, Some(Instant::now() + GREETING)).map_err(Fault::System)?;
+        let until = Instant::now() + greeting(&means.limits);
+        let timed = Timed::new(child, Some(until)).map_err(Fault::System)?;
         Ok(Self { timed, module, means })
     }
 

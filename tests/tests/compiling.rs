@@ -1,0 +1,207 @@
+//! A module, or the process that compiles it, can cost its own pool; not the host, not another
+//! module, and not more time than it was given.
+//!
+//! `fault_NN` names the case of the list of faults that the suite was written from.
+
+use sandpool::{BuildError, BuildErrorKind, Cache, Pool, TaskModule};
+use sandpool_tests::{bombs, hard_limit, processes};
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What a compiler gets here before the host loses patience.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// What everything around it may take on a busy machine.
+const SLACK: Duration = Duration::from_secs(20);
+
+const SQUARE: &str = r#"(module
+    (func (export "square") (param i64) (result i64) (i64.mul (local.get 0) (local.get 0))))"#;
+
+/// Programs that are the evil compiler, each under the name of what it does.
+struct Evil(TempDir);
+
+impl Evil {
+    fn new() -> Self {
+        Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    fn program(&self, how: &str) -> PathBuf {
+        let path = self.0.path().join(how);
+        // Not a copy: a child of another test could hold it open for writing.
+        std::fs::hard_link(env!("CARGO_BIN_EXE_evil-compiler"), &path).unwrap();
+        path
+    }
+
+    fn build(&self, how: &str) -> BuildError {
+        let program = self.program(how);
+        let module = TaskModule::from_bytes("task.wat", format!("(module) ;; {how}").into_bytes());
+        let builder = Pool::builder(module).processes(1).cache(Cache::Off);
+        let builder = builder.worker_program(program).compile_timeout(PATIENCE);
+        let began = Instant::now();
+        let error = builder.build().map(|_| ()).unwrap_err();
+        assert!(began.elapsed() < PATIENCE * 2 + SLACK, "{how}: {:?}", began.elapsed());
+        error
+    }
+}
+
+fn square_works() {
+    let module = TaskModule::from_bytes("square.wat", SQUARE.as_bytes());
+    let pool = Pool::builder(module).processes(1).cache(Cache::Off).build().unwrap();
+    assert_eq!(pool.apply::<_, i64>("square", &12).unwrap(), 144);
+}
+
+/// What each of them ends in, with parts of the message.
+const DEEDS: [(&str, BuildErrorKind, &[&str]); 31] = {
+    use BuildErrorKind::{CompileLimit, Refused, Workers};
+    const LATE: &[&str] = &["takes longer than 1.5 s to compile", "--compile-timeout"];
+    const SHORT: &[&str] = &["exited with status 0 before it had an answer"];
+    const NONSENSE: &[&str] = &["nonsense"];
+    [
+        ("mute", Workers, &["did not become one within 1.5 s", "sandpool::init()"]),
+        ("stopped-at-once", Workers, &["did not become one within 1.5 s"]),
+        ("greets-with-garbage", Refused, NONSENSE),
+        ("greets-with-a-lie", Refused, NONSENSE),
+        ("another-build", Workers, &["sandpool 9.9.9"]),
+        ("silent", CompileLimit, LATE),
+        ("stopped", CompileLimit, LATE),
+        ("closes-and-stays", Refused, &["stopped talking before it had an answer"]),
+        ("leaves-a-child", Refused, SHORT),
+        ("exits", Refused, SHORT),
+        ("exits-101", Refused, &["it panicked"]),
+        ("exits-102", CompileLimit, &["takes more than 2048 MiB to compile", "--compile-memory"]),
+        ("kills-itself", CompileLimit, &["was killed by SIGKILL", "ran out of its 1.5 s"]),
+        ("crashes", Refused, &["was killed by SIGSEGV", "breaks the compiler"]),
+        ("aborts", CompileLimit, &["was killed by SIGABRT", "2048 MiB of memory"]),
+        ("out-of-time", CompileLimit, &["more than 1.5 s of processor time", "--compile-timeout"]),
+        ("forbidden-call", Refused, &["was killed by SIGSYS", "walls forbid"]),
+        ("answers-garbage", Refused, NONSENSE),
+        ("answers-nothing", Refused, NONSENSE),
+        ("answers-half", Refused, SHORT),
+        ("answers-half-and-stays", CompileLimit, LATE),
+        ("cut-json", Refused, NONSENSE),
+        ("lies-about-the-message", Refused, NONSENSE),
+        ("lies-about-the-artifact", Refused, &["artifact of 18446744073709551615 bytes"]),
+        ("claims-too-much", Refused, &["no more than 2147483648 are possible"]),
+        ("half-an-artifact", Refused, SHORT),
+        ("half-an-artifact-and-stays", CompileLimit, LATE),
+        ("dribbles", CompileLimit, LATE),
+        ("floods", Refused, &["more bytes than its artifact has"]),
+        ("one-byte-more", Refused, &["more bytes than its artifact has"]),
+        ("another-module", Refused, &["a description of another module"]),
+    ]
+};
+
+#[test]
+fn fault_31_32_a_compiler_that_goes_wrong_is_one_clear_error() {
+    let _limit = hard_limit();
+    let evil = Evil::new();
+    let check = |(how, kind, parts): &(&str, BuildErrorKind, &[&str])| {
+        let error = evil.build(how);
+        let text = error.to_string();
+        assert_eq!(error.kind(), *kind, "{how}: {text}");
+        assert!(text.contains("`task.wat`"), "{how}: {text}");
+        assert!(!text.chars().any(char::is_control), "{how}: {text}");
+        for part in *parts {
+            assert!(text.contains(part), "{how}: {text}");
+        }
+    };
+    thread::scope(|scope| {
+        for some in DEEDS.chunks(4) {
+            scope.spawn(|| some.iter().for_each(check));
+        }
+        for _ in 0..5 {
+            square_works();
+        }
+    });
+    assert_eq!(evil.build("control-characters").to_string(), "`task.wat`: a [31m b");
+}
+
+#[test]
+fn fault_31_a_compiler_killed_from_outside_costs_its_module_only() {
+    let _limit = hard_limit();
+    let evil = Evil::new();
+    thread::scope(|scope| {
+        let builds = scope.spawn(|| evil.build("silent"));
+        let ours = loop {
+            let found = processes::children().into_iter().find(|pid| {
+                let path = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+                path == evil.0.path().join("silent")
+            });
+            if let Some(pid) = found {
+                break pid;
+            }
+            assert!(!builds.is_finished());
+        };
+        processes::kill(ours);
+        square_works();
+        let error = builds.join().unwrap();
+        assert!(error.to_string().contains("was killed by SIGKILL"), "{error}");
+    });
+}
+
+#[test]
+fn fault_30_a_bomb_ends_within_its_budget_and_others_compile_meanwhile() {
+    let _limit = hard_limit();
+    let bombs = [
+        ("loops", bombs::loops(4000, 400)),
+        ("tables", bombs::tables(6000, 400)),
+        ("functions", bombs::functions(1_000_000)),
+        ("expression", bombs::expression(1_500_000)),
+    ];
+    thread::scope(|scope| {
+        for (name, bytes) in bombs {
+            scope.spawn(move || {
+                let module = TaskModule::from_bytes(name, bytes);
+                let builder = Pool::builder(module).processes(1).cache(Cache::Off);
+                let began = Instant::now();
+                let error = builder.compile_timeout(PATIENCE).build().map(|_| ()).unwrap_err();
+                assert!(began.elapsed() < PATIENCE * 2 + SLACK, "{name}: {:?}", began.elapsed());
+                let kinds = [BuildErrorKind::CompileLimit, BuildErrorKind::Refused];
+                assert!(kinds.contains(&error.kind()), "{error}");
+                assert!(error.to_string().starts_with(&format!("`{name}`")), "{error}");
+            });
+        }
+        square_works();
+    });
+}
+
+#[test]
+fn a_deep_expression_compiles() {
+    let _limit = hard_limit();
+    let module = TaskModule::from_bytes("deep", bombs::expression(60_000));
+    let pool = Pool::builder(module).processes(1).cache(Cache::Off).build().unwrap();
+    assert_eq!(pool.apply::<_, i32>("f", &3).unwrap(), 180_000);
+}
+
+#[test]
+fn fault_33_eight_callers_at_once_share_one_compile() {
+    let _limit = hard_limit();
+    // Takes long enough that all of them come before it is done.
+    let bytes = bombs::loops(400, 100);
+    let together = Barrier::new(8);
+    let build = || {
+        let module = TaskModule::from_bytes("shared", bytes.clone());
+        let builder = Pool::builder(module).processes(1).cache(Cache::Off);
+        together.wait();
+        let pool = builder.build().unwrap();
+        assert_eq!(pool.apply::<_, i32>("f", &0).unwrap(), 0);
+        pool.description().compile_micros
+    };
+    let times: Vec<u64> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(build)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(times.iter().all(|time| *time == times[0]), "each was told another: {times:?}");
+}
+
+#[test]
+fn no_time_at_all_is_refused() {
+    let module = TaskModule::from_bytes("square.wat", SQUARE.as_bytes());
+    let builder = Pool::builder(module).cache(Cache::Off).compile_timeout(Duration::ZERO);
+    assert_eq!(builder.build().map(|_| ()).unwrap_err().kind(), BuildErrorKind::Usage);
+    let module = TaskModule::from_bytes("square.wat", SQUARE.as_bytes());
+    let builder = Pool::builder(module).processes(1).cache(Cache::Off);
+    builder.compile_timeout(Duration::MAX).build().unwrap();
+}
