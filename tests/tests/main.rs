@@ -10,6 +10,7 @@
 )]
 
 mod apply;
+mod caching;
 mod callbacks;
 mod compiling;
 mod exactness;
