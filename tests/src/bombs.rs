@@ -60,8 +60,9 @@ pub fn functions(count: usize) -> Vec<u8> {
     module((0..count).map(|_| (0, vec![0x20, 0])))
 }
 
-/// `depth` loops inside each other; each writes one of the locals and may go back to its start.
-pub fn loops(depth: usize, locals: usize) -> Vec<u8> {
+/// `count` functions of `depth` loops inside each other; each loop writes one of the locals and may
+/// go back to its start.
+pub fn loops(count: usize, depth: usize, locals: usize) -> Vec<u8> {
     let mut body = Vec::new();
     for _ in 0..depth {
         body.extend([0x03, 0x40]);
@@ -75,7 +76,7 @@ pub fn loops(depth: usize, locals: usize) -> Vec<u8> {
         body.extend([0x0d, 0, 0x0b]);
     }
     body.extend([0x20, 0]);
-    module([(locals, body)])
+    module(vec![(locals, body); count])
 }
 
 /// `blocks` blocks inside each other, and in the innermost `tables` tables that may leave to each

@@ -144,23 +144,30 @@ fn fault_31_a_compiler_killed_from_outside_costs_its_module_only() {
 #[test]
 fn fault_30_a_bomb_ends_within_its_budget_and_others_compile_meanwhile() {
     let _limit = hard_limit();
+    use BuildErrorKind::{CompileLimit, Refused};
+    let late = "takes longer than 1.5 s to compile";
     let bombs = [
-        ("loops", bombs::loops(4000, 400)),
-        ("tables", bombs::tables(6000, 400)),
-        ("functions", bombs::functions(1_000_000)),
-        ("expression", bombs::expression(1_500_000)),
+        ("nested loops", bombs::loops(1, 251, 10), Refused, "251 loops inside each other"),
+        ("many loops", bombs::loops(60, 250, 200), CompileLimit, late),
+        ("deep blocks", bombs::tables(20_001, 1), Refused, "20001 blocks inside each other"),
+        ("long table", bombs::tables(10_000, 401), Refused, "4010000 targets of all `br_table`s"),
+        ("grid of tables", bombs::tables(6000, 600), CompileLimit, late),
+        ("functions", bombs::functions(1_000_000), Refused, "1000000 functions; at most 300000"),
+        ("fewer functions", bombs::functions(300_000), CompileLimit, late),
+        ("expression", bombs::expression(1_500_000), CompileLimit, late),
+        ("too large", vec![0; (256 << 20) + 1], Refused, "larger than 256 MiB"),
     ];
     thread::scope(|scope| {
-        for (name, bytes) in bombs {
+        for (name, bytes, kind, part) in bombs {
             scope.spawn(move || {
                 let module = TaskModule::from_bytes(name, bytes);
                 let builder = Pool::builder(module).processes(1).cache(Cache::Off);
                 let began = Instant::now();
                 let error = builder.compile_timeout(PATIENCE).build().map(|_| ()).unwrap_err();
                 assert!(began.elapsed() < PATIENCE * 2 + SLACK, "{name}: {:?}", began.elapsed());
-                let kinds = [BuildErrorKind::CompileLimit, BuildErrorKind::Refused];
-                assert!(kinds.contains(&error.kind()), "{error}");
-                assert!(error.to_string().starts_with(&format!("`{name}`")), "{error}");
+                assert_eq!(error.kind(), kind, "{error}");
+                let text = error.to_string();
+                assert!(text.starts_with(&format!("`{name}`")) && text.contains(part), "{text}");
             });
         }
         square_works();
@@ -179,7 +186,7 @@ fn a_deep_expression_compiles() {
 fn fault_33_eight_callers_at_once_share_one_compile() {
     let _limit = hard_limit();
     // Takes long enough that all of them come before it is done.
-    let bytes = bombs::loops(400, 100);
+    let bytes = bombs::loops(1, 250, 100);
     let together = Barrier::new(8);
     let build = || {
         let module = TaskModule::from_bytes("shared", bytes.clone());

@@ -14,7 +14,7 @@ mod timed;
 mod verdict;
 
 use super::error::{BuildError, BuildErrorKind};
-use super::module::TaskModule;
+use super::module::{MAX_MODULE, TaskModule};
 use crate::cache::{Cache, Key};
 use crate::compiled::Compiled;
 use crate::description::EngineSettings;
@@ -45,6 +45,10 @@ pub(crate) fn obtain(module: &TaskModule, means: &Means<'_>) -> Result<Compiled,
     if means.limits.timeout.is_zero() {
         let text = "the time for compiling must be longer than zero";
         return Err(BuildError::new(BuildErrorKind::Usage, text));
+    }
+    if module.bytes().len() as u64 > MAX_MODULE {
+        let text = format!("`{}`: is larger than {} MiB", module.name(), MAX_MODULE >> 20);
+        return Err(BuildError::new(BuildErrorKind::Refused, text));
     }
     let store = means.cache.open();
     let key = Key::of(module.bytes(), means.settings);

@@ -13,8 +13,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Largest module that is read.
-const MAX_MODULE: u64 = 512 << 20;
+/// Largest module that is read, and compiled.
+pub(super) const MAX_MODULE: u64 = 256 << 20;
 
 /// A task module: a component, a core module (`.wasm`, or `.wat` text), or a WASI command.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ impl std::fmt::Debug for TaskModule {
 }
 
 impl TaskModule {
-    /// Reads a module from a file of at most 512 MiB.
+    /// Reads a module from a file of at most 256 MiB.
     ///
     /// # Errors
     /// If it cannot be read, or is larger. Whether it is a module turns out in
@@ -55,7 +55,8 @@ impl TaskModule {
         Ok(Self::from_bytes(name, bytes))
     }
 
-    /// A module that is in memory already; `name` is for messages.
+    /// A module that is in memory already; `name` is for messages. One of more than 256 MiB will be
+    /// refused.
     #[must_use]
     pub fn from_bytes(name: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) -> Self {
         Self { name: name.into(), bytes: bytes.into() }
