@@ -141,9 +141,9 @@ impl Store {
 
     /// Puts an entry in, if that is possible, and makes room for it.
     pub(crate) fn put(&self, key: &Key, compiled: &Compiled) {
-        let _ = self.folder.replace(&key.file_name(), |file| {
-            entry::write(&self.secret, key, compiled, file)
-        });
+        let _ = self
+            .folder
+            .replace(&key.file_name(), |file| entry::write(&self.secret, key, compiled, file));
         let _ = self.folder.prune(LIMIT);
     }
 }

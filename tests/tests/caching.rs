@@ -130,7 +130,8 @@ fn fault_88_pools_work_where_no_cache_can_be() {
     fs::write(&file, b"").unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("/nowhere", &link).unwrap();
-    let paths = [file.clone(), file.join("below"), link, "/proc/self/fd".into(), "/dev/full".into()];
+    let paths =
+        [file.clone(), file.join("below"), link, "/proc/self/fd".into(), "/dev/full".into()];
     for path in paths {
         works(9, &path);
     }

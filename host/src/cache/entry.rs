@@ -42,7 +42,8 @@ pub(super) fn read(secret: &Secret, key: &Key, file: File) -> io::Result<Compile
     let mut file = BufReader::with_capacity(PIECE, file);
     let magic: [u8; 16] = take(&mut file)?;
     let tag: [u8; TAG] = take(&mut file)?;
-    let [description_len, artifact_len] = [take(&mut file)?, take(&mut file)?].map(u64::from_le_bytes);
+    let [description_len, artifact_len] =
+        [take(&mut file)?, take(&mut file)?].map(u64::from_le_bytes);
     let told = FRONT.checked_add(description_len).and_then(|sum| sum.checked_add(artifact_len));
     if magic != *MAGIC || told != Some(size) || description_len > MAX_DESCRIPTION {
         return Err(invalid("no entry, or one of another length"));

@@ -429,7 +429,10 @@ fn no_entry_is_torn_by_writers_that_are_killed() {
             *writer = start_writer(&scene.path);
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        readers.map(|reader| reader.join().expect("no torn entry")).into_iter().unzip::<i32, i32, Vec<_>, Vec<_>>()
+        readers
+            .map(|reader| reader.join().expect("no torn entry"))
+            .into_iter()
+            .unzip::<i32, i32, Vec<_>, Vec<_>>()
     });
     for mut writer in writers {
         writer.kill().expect("is there");

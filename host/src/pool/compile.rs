@@ -56,8 +56,7 @@ pub(crate) fn obtain(module: &TaskModule, means: &Means<'_>) -> Result<Compiled,
     if let Some(found) = find() {
         return Ok(found);
     }
-    let errand =
-        Errand { key: key.clone(), program: means.program.clone(), limits: means.limits };
+    let errand = Errand { key: key.clone(), program: means.program.clone(), limits: means.limits };
     let compiled = share::once(errand, || {
         // Somebody may have done it since we looked.
         if let Some(found) = find() {

@@ -102,7 +102,8 @@ pub(crate) fn receive<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes)?;
     // Not as it comes: text that ends too soon is no end of the stream.
-    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]

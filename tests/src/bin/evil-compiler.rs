@@ -37,9 +37,8 @@ fn greeted(how: &str, stream: UnixStream) -> io::Result<()> {
             "uncallable":[],"imports":[],"wasi":false,"needs":null,"module_size":{module_len},
             "artifact_size":{len},"compile_micros":1}}"#
         );
-        let answer = format!(
-            r#"{{"Compiled":{{"description":{description},"artifact_len":{len}}}}}"#
-        );
+        let answer =
+            format!(r#"{{"Compiled":{{"description":{description},"artifact_len":{len}}}}}"#);
         say(&stream, &answer)
     };
     match how {

@@ -175,8 +175,10 @@ mod tests {
         let other = once(errand("outer"), || {
             let error = once(errand("inner"), || Err(no("inner"))).expect_err("an error");
             assert_eq!(error.to_string(), "inner");
-            let tighter =
-                Errand { limits: CompileLimits { memory: 1, ..Default::default() }, ..errand("outer") };
+            let tighter = Errand {
+                limits: CompileLimits { memory: 1, ..Default::default() },
+                ..errand("outer")
+            };
             once(tighter, || Err(no("tighter"))).map(|_| unreachable!())
         });
         assert_eq!(other.expect_err("an error").to_string(), "tighter");

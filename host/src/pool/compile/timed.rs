@@ -40,10 +40,8 @@ impl<'a> Timed<'a> {
 
     /// Waits until the stream can be used or the deadline passes; true if the child has ended.
     fn wait(&self, flags: PollFlags) -> bool {
-        let mut set = [
-            PollFd::new(self.stream, flags),
-            PollFd::from_borrowed_fd(self.pidfd, PollFlags::IN),
-        ];
+        let mut set =
+            [PollFd::new(self.stream, flags), PollFd::from_borrowed_fd(self.pidfd, PollFlags::IN)];
         poll_until(&mut set, self.until);
         !set[1].revents().is_empty()
     }

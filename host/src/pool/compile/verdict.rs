@@ -21,7 +21,8 @@ pub(super) fn late(name: &str, limits: &CompileLimits) -> BuildError {
 /// It ended so; `None`: it closed its stream and went on.
 pub(super) fn of(name: &str, ended: Option<Ended>, limits: &CompileLimits) -> BuildError {
     let Some(ended) = ended else {
-        let text = format!("`{name}`: the compiler process stopped talking before it had an answer");
+        let text =
+            format!("`{name}`: the compiler process stopped talking before it had an answer");
         return BuildError::new(BuildErrorKind::Refused, text);
     };
     let limit = |text: String| BuildError::new(BuildErrorKind::CompileLimit, text);
