@@ -119,7 +119,7 @@ impl Store {
     /// The entry under `key`, if it is there, whole, ours, and what was put in.
     pub(crate) fn get(&self, key: &Key) -> Option<Compiled> {
         let name = key.file_name();
-        let found = match self.folder.open_ours(&name, LIMIT) {
+        let found = match self.folder.open_ours(&name, LIMIT, 1) {
             Ok(file) => entry::read(&self.secret, key, file),
             Err(error) => Err(error),
         };

@@ -37,28 +37,20 @@ impl Folder {
         Ok(Self(folder))
     }
 
-    /// Opens a file for reading if it is a plain one of at most `limit` bytes that nobody else
-    /// can have written or can read. What is not so is `InvalidData`.
-    pub(super) fn open_ours(&self, name: &str, limit: u64) -> io::Result<File> {
-        let (file, links) = self.open_plain(name, limit)?;
-        match links {
-            1 => Ok(file),
-            _ => Err(invalid("a file that has other names")),
-        }
-    }
-
-    /// As [`open_ours`](Self::open_ours), but the file may have more than one name; tells how many.
-    pub(super) fn open_plain(&self, name: &str, limit: u64) -> io::Result<(File, u64)> {
+    /// Opens a file for reading if it is a plain one of at most `limit` bytes and so many names
+    /// (links), that nobody else can have written or can read. What is not so is `InvalidData`.
+    pub(super) fn open_ours(&self, name: &str, limit: u64, names: u8) -> io::Result<File> {
         // Neither a pipe without writers nor a terminal may hold us.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = openat(&self.0, name, flags | OFlags::CLOEXEC, Mode::empty())?;
         let facts = rustix::fs::fstat(&file)?;
         let plain = FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile;
+        let ours = is_ours(&facts) && facts.st_mode & 0o7777 == 0o600;
         let fits = u64::try_from(facts.st_size).is_ok_and(|size| size <= limit);
-        if !plain || !is_ours(&facts) || facts.st_mode & 0o7777 != 0o600 || !fits {
+        if !plain || !ours || !fits || facts.st_nlink > names.into() {
             return Err(invalid("a file that is not plain, not ours alone, or too long"));
         }
-        Ok((File::from(file), facts.st_nlink.into()))
+        Ok(File::from(file))
     }
 
     /// Puts a file in the place of `name`, whole or not at all.

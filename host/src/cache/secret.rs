@@ -55,11 +55,8 @@ fn is_unfit(error: &io::Error) -> bool {
 }
 
 fn read(folder: &Folder) -> io::Result<Secret> {
-    let (mut file, links) = folder.open_plain(NAME, LEN as u64)?;
     // While it is made, it has its maker's name too.
-    if links > 2 {
-        return Err(invalid("a key that has other names"));
-    }
+    let mut file = folder.open_ours(NAME, LEN as u64, 2)?;
     let mut key = Vec::with_capacity(LEN);
     file.read_to_end(&mut key)?;
     // What a full or broken disk leaves.

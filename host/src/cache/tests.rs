@@ -262,7 +262,8 @@ fn a_folder_that_is_replaced_meanwhile_is_not_touched() {
 #[test]
 fn a_secret_that_others_can_know_is_replaced_and_its_entries_die() {
     let secret = |scene: &Scene| scene.path.join("secret");
-    let spoils: [(&str, &dyn Fn(&Path)); 9] = [
+    type Spoil<'a> = (&'a str, &'a dyn Fn(&Path));
+    let spoils: [Spoil<'_>; 9] = [
         ("mode 0644", &|path| mode(path, 0o644)),
         ("mode 0660", &|path| mode(path, 0o660)),
         ("short", &|path| write(path, &[7; 31])),

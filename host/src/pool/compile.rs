@@ -7,9 +7,6 @@
 
 mod share;
 mod talk;
-#[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests start what they like")]
-mod tests;
 mod timed;
 mod verdict;
 
