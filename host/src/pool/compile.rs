@@ -43,12 +43,17 @@ pub(crate) fn obtain(module: &TaskModule, means: &Means<'_>) -> Result<Compiled,
         let text = "the time for compiling must be longer than zero";
         return Err(BuildError::new(BuildErrorKind::Usage, text));
     }
-    if module.bytes().len() as u64 > MAX_MODULE {
-        let text = format!("`{}`: is larger than {} MiB", module.name(), MAX_MODULE >> 20);
+    find_or_make(module.bytes(), means).map_err(|error| error.of(module.name()))
+}
+
+/// As [`obtain`], of bytes that have no name: others may have given them another.
+fn find_or_make(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError> {
+    if module.len() as u64 > MAX_MODULE {
+        let text = format!("is larger than {} MiB", MAX_MODULE >> 20);
         return Err(BuildError::new(BuildErrorKind::Refused, text));
     }
     let store = means.cache.open();
-    let key = Key::of(module.bytes(), means.settings);
+    let key = Key::of(module, means.settings);
     let find = || store.as_ref()?.get(&key);
     if let Some(found) = find() {
         return Ok(found);
@@ -65,49 +70,44 @@ pub(crate) fn obtain(module: &TaskModule, means: &Means<'_>) -> Result<Compiled,
         }
         Ok(made)
     })?;
-    compiled.share().map_err(|error| {
-        let text = format!("cannot share the artifact of `{}`: {error}", module.name());
-        BuildError::new(BuildErrorKind::Workers, text)
-    })
+    compiled.share().map_err(|error| failed(format!("cannot share the artifact: {error}")))
+}
+
+fn failed(text: String) -> BuildError {
+    BuildError::new(BuildErrorKind::Workers, text)
 }
 
 /// Compiles in a process of its own.
-fn compile(module: &TaskModule, means: &Means<'_>) -> Result<Compiled, BuildError> {
-    let name = module.name();
-    let failed = |text: String| BuildError::new(BuildErrorKind::Workers, text);
+fn compile(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError> {
     let mut child =
         spawn(Role::Compiler, means.program).map_err(|error| failed(error.to_string()))?;
-    let talked = Talk::new(&child, module.bytes(), means).and_then(Talk::run);
+    let talked = Talk::new(&child, module, means).and_then(Talk::run);
+    child.close_control();
     let fault = match talked {
-        Ok(Answer::Made(made)) => {
-            child.close_control();
+        Ok(answer) => {
             child.reap_soon();
-            return Ok(made);
-        }
-        Ok(Answer::Refused(reason)) => {
-            child.close_control();
-            child.reap_soon();
-            let text = format!("`{name}`: {reason}");
-            return Err(BuildError::new(BuildErrorKind::Refused, text));
+            return match answer {
+                Answer::Made(made) => Ok(made),
+                Answer::Refused(why) => Err(BuildError::new(BuildErrorKind::Refused, why)),
+            };
         }
         Err(fault) => fault,
     };
+    // Whatever it is doing, dropping the child kills it.
     Err(match fault {
-        Fault::BrokenOff => verdict::of(name, end_of(&mut child), &means.limits),
-        Fault::Late => verdict::late(name, &means.limits),
+        Fault::BrokenOff => verdict::of(end_of(&mut child), &means.limits),
+        Fault::Late => verdict::late(&means.limits),
         Fault::Nonsense(what) => {
-            let text = format!("`{name}`: the compiler process answers nonsense: {what}");
+            let text = format!("the compiler process answers nonsense: {what}");
             BuildError::new(BuildErrorKind::Refused, text)
         }
         Fault::Mute => failed(format!(
-            "`{name}`: the compiler process did not become one within {} s (does the worker \
-             program link sandpool, and call `sandpool::init()` where there is no hook before \
-             `main`?)",
+            "the compiler process did not become one within {} s (does the worker program link \
+             sandpool, and call `sandpool::init()` where there is no hook before `main`?)",
             greeting(&means.limits).as_secs_f64()
         )),
-        Fault::System(error) => failed(format!("`{name}`: the compiler process: {error}")),
+        Fault::System(error) => failed(format!("the compiler process: {error}")),
     })
-    // Whatever it is doing, dropping the child kills it.
 }
 
 /// Longest silence of a compiler that is to greet: no longer than compiling may take.
@@ -118,9 +118,12 @@ fn greeting(limits: &CompileLimits) -> Duration {
 /// How a child that closed its stream has ended; `None` if it goes on without it.
 fn end_of(child: &mut Child) -> Option<Ended> {
     let deadline = Instant::now() + MOMENT;
-    let mut set = [PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
-    // A signal may cut it short; then the child may seem to live on, and is killed as if it did.
-    poll_until(&mut set, Some(deadline));
-    let gone = !set[0].revents().is_empty();
-    gone.then(|| child.reap())
+    while Instant::now() < deadline {
+        let mut set = [PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
+        poll_until(&mut set, Some(deadline));
+        if !set[0].revents().is_empty() {
+            return Some(child.reap());
+        }
+    }
+    None
 }

@@ -40,6 +40,11 @@ impl BuildError {
         Self { kind, message: message.into() }
     }
 
+    /// The same, about the module of this name.
+    pub(crate) fn of(self, name: &str) -> Self {
+        Self { message: format!("`{name}`: {}", self.message), ..self }
+    }
+
     /// What sort of error this is.
     #[must_use]
     pub fn kind(&self) -> BuildErrorKind {

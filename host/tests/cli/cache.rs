@@ -147,20 +147,25 @@ fn what_is_no_module_is_refused_before_it_is_compiled() {
 fn a_module_that_takes_too_long_to_compile_is_3() {
     let folder = folder();
     let path = folder.path().join("bomb.wat");
-    let locals = "i32 ".repeat(300);
-    let mut text = format!("(module (func (export \"f\") (param i32) (local {locals})");
-    text.push_str(&"loop ".repeat(3000));
-    for turn in 0..3000 {
-        text.push_str(&format!("local.get 0 local.set {} ", 1 + turn % 300));
-        text.push_str(&format!("local.get {} br_if 0 end ", 1 + turn * 7 % 300));
+    // Nested loops, of each of which another local may come: small to write, long to compile.
+    let mut body = format!("(param i32) (local {})", "i32 ".repeat(200));
+    body.push_str(&"loop ".repeat(200));
+    for turn in 0..200 {
+        let from = 1 + turn * 7 % 200;
+        body.push_str(&format!("local.get 0 local.set {} local.get {from} ", 1 + turn));
+        body.push_str("br_if 0 end ");
     }
-    text.push_str("))");
+    let functions = format!("(func (export \"f\") {body}){}", format!("(func {body})").repeat(50));
+    let text = format!("(module {functions})");
     fs::write(&path, text).expect("writes");
     let path = path.display().to_string();
     for verb in ["inspect", "apply", "imap"] {
         let found = run(&[verb, &path, "--compile-timeout", "700ms"], "");
         found.says(3, &["bomb.wat", "takes longer than 0.7 s to compile", "--compile-timeout"]);
     }
+    let wide = format!("(module {}", "(func (export \"f\")".to_owned() + &"loop ".repeat(251));
+    fs::write(&path, wide + &"end ".repeat(251) + "))").expect("writes");
+    run(&["apply", &path], "").says(3, &["bomb.wat", "it has 251 loops inside each other"]);
     let found = run(&["apply", &path, "--compile-timeout", "0s"], "");
     assert_eq!(found.status, 2, "{found:?}");
 }

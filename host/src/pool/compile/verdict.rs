@@ -12,29 +12,28 @@ const MORE_TIME: &str = "raise `compile_timeout` (`--compile-timeout`) if you tr
 const MORE_MEMORY: &str = "raise `compile_memory` (`--compile-memory`) if you trust the module";
 
 /// The wall clock ran out.
-pub(super) fn late(name: &str, limits: &CompileLimits) -> BuildError {
+pub(super) fn late(limits: &CompileLimits) -> BuildError {
     let limit = seconds(limits);
-    let text = format!("`{name}` takes longer than {limit} to compile: {MORE_TIME}");
+    let text = format!("takes longer than {limit} to compile: {MORE_TIME}");
     BuildError::new(BuildErrorKind::CompileLimit, text)
 }
 
 /// It ended so; `None`: it closed its stream and went on.
-pub(super) fn of(name: &str, ended: Option<Ended>, limits: &CompileLimits) -> BuildError {
+pub(super) fn of(ended: Option<Ended>, limits: &CompileLimits) -> BuildError {
     let Some(ended) = ended else {
-        let text =
-            format!("`{name}`: the compiler process stopped talking before it had an answer");
+        let text = format!("the compiler process stopped talking before it had an answer");
         return BuildError::new(BuildErrorKind::Refused, text);
     };
     let limit = |text: String| BuildError::new(BuildErrorKind::CompileLimit, text);
     let refused = |why: &str| {
-        let text = format!("`{name}`: the compiler process {ended} before it had an answer{why}");
+        let text = format!("the compiler process {ended} before it had an answer{why}");
         BuildError::new(BuildErrorKind::Refused, text)
     };
     let signal = match ended {
         Ended::Signal(signal) => Signal::from_named_raw(signal),
         Ended::Status(STATUS_OUT_OF_MEMORY) => {
             return limit(format!(
-                "`{name}` takes more than {} to compile: {MORE_MEMORY}",
+                "takes more than {} to compile: {MORE_MEMORY}",
                 size(limits.memory)
             ));
         }
@@ -45,16 +44,16 @@ pub(super) fn of(name: &str, ended: Option<Ended>, limits: &CompileLimits) -> Bu
     };
     match signal {
         Some(Signal::XCPU) => limit(format!(
-            "`{name}` takes more than {} of processor time to compile: {MORE_TIME}",
+            "takes more than {} of processor time to compile: {MORE_TIME}",
             seconds(limits)
         )),
         Some(Signal::KILL) => limit(format!(
-            "`{name}`: the compiler process {ended} before it had an answer: it ran out of its {} \
+            "the compiler process {ended} before it had an answer: it ran out of its {} \
              of processor time, the system ran out of memory, or somebody did it by hand",
             seconds(limits)
         )),
         Some(Signal::ABORT) => limit(format!(
-            "`{name}`: the compiler process {ended} before it had an answer: most likely {} of \
+            "the compiler process {ended} before it had an answer: most likely {} of \
              memory were not enough, or its stack was not; {MORE_MEMORY}",
             size(limits.memory)
         )),
