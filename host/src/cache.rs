@@ -4,7 +4,8 @@
 //! must not hand out bytes that are not exactly those that were put in under the same key.
 //!
 //! [`folder`] opens the folder once and does all through that descriptor, [`secret`] keeps the key
-//! that authenticates entries, [`entry`] is their format.
+//! that authenticates entries, [`entry`] is their format, [`turn`] keeps processes from doing the
+//! same work twice.
 
 mod entry;
 mod folder;
@@ -12,6 +13,7 @@ mod secret;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start what they like")]
 mod tests;
+mod turn;
 
 use crate::compiled::Compiled;
 use crate::description::EngineSettings;
@@ -22,6 +24,8 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
+use turn::Turn;
 
 const ENDING: &str = ".artifact";
 /// Bytes of all entries beyond which the oldest are removed.
@@ -137,6 +141,12 @@ impl Store {
                 None
             }
         }
+    }
+
+    /// Waits until no other process makes the entry under `key`, but no longer than until `until`;
+    /// others then wait for us. `None` if that cannot be said here.
+    pub(crate) fn turn(&self, key: &Key, until: Instant) -> Option<Turn<'_>> {
+        Turn::wait(&self.folder, &key.file_name(), until).ok()
     }
 
     /// Puts an entry in, if that is possible, and makes room for it.

@@ -53,6 +53,12 @@ impl Folder {
         Ok(File::from(file))
     }
 
+    /// Opens a file to lock, and makes it if there is none.
+    pub(super) fn open_lock(&self, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        Ok(openat(&self.0, name, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?)
+    }
+
     /// Puts a file in the place of `name`, whole or not at all.
     pub(super) fn replace(
         &self,
@@ -128,7 +134,8 @@ impl Folder {
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
-            let (kept, unfinished) = (name.ends_with(super::ENDING), name.ends_with(UNFINISHED));
+            let kept = name.ends_with(super::ENDING);
+            let unfinished = name.ends_with(UNFINISHED) || name.ends_with(super::turn::ENDING);
             // It may have gone meanwhile, or be somebody else's business.
             let Ok(facts) = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             if FileType::from_raw_mode(facts.st_mode) != FileType::RegularFile {

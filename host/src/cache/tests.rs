@@ -1,5 +1,7 @@
 //! What the cache takes for its own, and what it does not.
 
+mod processes;
+
 use super::*;
 use crate::description::{Description, ModuleKind};
 use crate::process::fds;
@@ -7,7 +9,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 fn compiled(artifact: &[u8]) -> Compiled {
@@ -372,77 +373,31 @@ fn a_write_that_fails_leaves_nothing() {
     assert_eq!(scene.names().len(), 2, "{:?}", scene.names());
 }
 
-const FOLDER: &str = "SANDPOOL_TEST_FOLDER";
-/// Long enough that most kills hit the middle of a write.
-const LEN: usize = 4 << 20;
-
 #[test]
-#[ignore = "a process of `no_entry_is_torn_by_writers_that_are_killed`"]
-fn writer() {
-    let Some(path) = std::env::var_os(FOLDER) else { return };
-    let mark = std::process::id() as u8;
-    let made = compiled(&vec![mark; LEN]);
-    loop {
-        Store::open(Path::new(&path)).expect("opens").put(&key("a"), &made);
-    }
-}
-
-fn start_writer(path: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().expect("a program"));
-    command.args(["--exact", "cache::tests::writer", "--ignored", "--test-threads", "1"]);
-    command.env(FOLDER, path).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("starts")
-}
-
-#[test]
-fn no_entry_is_torn_by_writers_that_are_killed() {
-    const KILLS: usize = 100;
+fn a_turn_is_waited_for_and_passed_on() {
     let scene = Scene::new();
-    let until = Instant::now() + Duration::from_secs(60);
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let mut writers: Vec<Child> = (0..16).map(|_| start_writer(&scene.path)).collect();
-    let read = || {
-        let (mut found, mut missing) = (0, 0);
-        while !done.load(std::sync::atomic::Ordering::Relaxed) {
-            // Each opens anew, as pools do.
-            let store = Store::open(&scene.path).expect("opens");
-            match store.get(&key("a")).as_ref().map(bytes) {
-                None => missing += 1,
-                Some(bytes) => {
-                    assert!(bytes.len() == LEN && bytes.iter().all(|byte| *byte == bytes[0]));
-                    found += 1;
-                }
-            }
+    let later = || Instant::now() + Duration::from_secs(30);
+    let turn = scene.store.turn(&key("a"), later()).expect("nobody has it");
+    assert!(scene.store.turn(&key("b"), later()).is_some(), "another module");
+    let began = Instant::now();
+    let late = scene.store.turn(&key("a"), began + Duration::from_millis(200));
+    assert!(late.is_none() && began.elapsed() >= Duration::from_millis(200));
+    let taken = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let store = Store::open(&scene.path).expect("opens");
+                let turn = store.turn(&key("a"), later()).expect("in time");
+                let before = taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                assert_eq!(before % 2, 0, "two at once");
+                std::thread::sleep(Duration::from_millis(5));
+                taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                drop(turn);
+            });
         }
-        (found, missing)
-    };
-    let (found, missing) = std::thread::scope(|scope| {
-        let readers = [scope.spawn(read), scope.spawn(read)];
-        while !scene.entry("a").exists() {
-            assert!(Instant::now() < until, "nobody writes");
-            std::thread::yield_now();
-        }
-        for kill in 0..KILLS {
-            std::thread::sleep(Duration::from_millis((kill * 7 % 40) as u64));
-            let writer = &mut writers[kill % 16];
-            writer.kill().expect("is there");
-            writer.wait().expect("ends");
-            *writer = start_writer(&scene.path);
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        readers
-            .map(|reader| reader.join().expect("no torn entry"))
-            .into_iter()
-            .unzip::<i32, i32, Vec<_>, Vec<_>>()
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(taken.load(std::sync::atomic::Ordering::SeqCst), 0, "they wait");
+        drop(turn);
     });
-    for mut writer in writers {
-        writer.kill().expect("is there");
-        writer.wait().expect("ends");
-    }
-    let (found, missing) = (found.iter().sum::<i32>(), missing.iter().sum::<i32>());
-    // Missing ones are those before the first was there.
-    assert!(found > 20, "{found} found, {missing} missing");
-    assert!(scene.get("a").is_some(), "and the last one is whole");
-    let left = scene.names().iter().filter(|name| name.ends_with(".new")).count();
-    assert!(left > 0, "no kill hit a write");
+    assert_eq!(scene.names().len(), 1, "only the secret is left: {:?}", scene.names());
 }

@@ -263,7 +263,8 @@ impl PoolBuilder {
     /// # Blocking
     /// As long as compiling takes, the first time a module is seen, but no longer than it
     /// [may take](Self::compile_timeout); some milliseconds later on. Who builds a pool for a module
-    /// that another thread is compiling waits for that.
+    /// that another thread, or another process with the same [cache](Self::cache), is compiling waits
+    /// for that, and no longer than as long once more.
     ///
     /// # Worker death
     /// A compiler that dies is an error that says how, and which limit it met. Workers that die before they are ready are

@@ -15,8 +15,8 @@ use super::module::{MAX_MODULE, TaskModule};
 use crate::cache::{Cache, Key};
 use crate::compiled::Compiled;
 use crate::description::EngineSettings;
-use crate::keeper::worker::poll_until;
 use crate::limits::CompileLimits;
+use crate::process::watch::poll_until;
 use crate::process::{Child, Ended, Program, Role, spawn};
 use rustix::event::{PollFd, PollFlags};
 use share::Errand;
@@ -60,6 +60,10 @@ fn find_or_make(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError
     }
     let errand = Errand { key: key.clone(), program: means.program.clone(), limits: means.limits };
     let compiled = share::once(errand, || {
+        // Other processes with the same folder do not wait for us longer than for a compiler.
+        let patience = Instant::now().checked_add(means.limits.timeout);
+        let until = patience.unwrap_or_else(|| Instant::now() + GREETING);
+        let _turn = store.as_ref().and_then(|store| store.turn(&key, until));
         // Somebody may have done it since we looked.
         if let Some(found) = find() {
             return Ok(found);

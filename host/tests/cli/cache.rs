@@ -143,11 +143,8 @@ fn what_is_no_module_is_refused_before_it_is_compiled() {
     run(&["apply", &path("artifact")], "").says(3, &["precompiled wasmtime artifact"]);
 }
 
-#[test]
-fn a_module_that_takes_too_long_to_compile_is_3() {
-    let folder = folder();
-    let path = folder.path().join("bomb.wat");
-    // Nested loops, of each of which another local may come: small to write, long to compile.
+/// Nested loops, at each of which another local may come: small to write, long to compile.
+fn loops(functions: usize) -> String {
     let mut body = format!("(param i32) (local {})", "i32 ".repeat(200));
     body.push_str(&"loop ".repeat(200));
     for turn in 0..200 {
@@ -155,8 +152,40 @@ fn a_module_that_takes_too_long_to_compile_is_3() {
         body.push_str(&format!("local.get 0 local.set {} local.get {from} ", 1 + turn));
         body.push_str("br_if 0 end ");
     }
-    let functions = format!("(func (export \"f\") {body}){}", format!("(func {body})").repeat(50));
-    let text = format!("(module {functions})");
+    format!(
+        "(module (func (export \"f\") {body}){})",
+        format!("(func {body})").repeat(functions - 1)
+    )
+}
+
+#[test]
+fn processes_that_start_at_once_compile_once() {
+    let folder = folder();
+    let path = folder.path().join("slow.wat");
+    fs::write(&path, loops(1)).expect("writes");
+    let path = path.display().to_string();
+    let inspect = || {
+        let mut command = sandpool(&["inspect", "--json", &path]);
+        command.env("XDG_CACHE_HOME", folder.path());
+        let found = finish(command, "");
+        assert_eq!((found.status, found.stderr.as_str()), (0, ""), "{found:?}");
+        // With the time that compiling took.
+        String::from_utf8(found.stdout).expect("text")
+    };
+    let found: Vec<String> = thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(inspect)).collect();
+        all.into_iter().map(|one| one.join().expect("no panic")).collect()
+    });
+    assert!(found[0].contains("compile_micros") && found.iter().all(|text| *text == found[0]));
+    let names = fs::read_dir(folder.path().join("sandpool")).expect("reads").count();
+    assert_eq!(names, 2, "an entry and the secret");
+}
+
+#[test]
+fn a_module_that_takes_too_long_to_compile_is_3() {
+    let folder = folder();
+    let path = folder.path().join("bomb.wat");
+    let text = loops(50);
     fs::write(&path, text).expect("writes");
     let path = path.display().to_string();
     for verb in ["inspect", "apply", "imap"] {

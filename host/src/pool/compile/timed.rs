@@ -3,8 +3,8 @@
 //! This module must not know what is said. The limit is one for the whole talk: a child that
 //! dribbles, floods, is stopped or says nothing holds its caller no longer than any other.
 
-use crate::keeper::worker::poll_until;
 use crate::process::Child;
+use crate::process::watch::poll_until;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;

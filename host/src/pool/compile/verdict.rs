@@ -21,7 +21,7 @@ pub(super) fn late(limits: &CompileLimits) -> BuildError {
 /// It ended so; `None`: it closed its stream and went on.
 pub(super) fn of(ended: Option<Ended>, limits: &CompileLimits) -> BuildError {
     let Some(ended) = ended else {
-        let text = format!("the compiler process stopped talking before it had an answer");
+        let text = "the compiler process stopped talking before it had an answer";
         return BuildError::new(BuildErrorKind::Refused, text);
     };
     let limit = |text: String| BuildError::new(BuildErrorKind::CompileLimit, text);
