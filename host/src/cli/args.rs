@@ -66,6 +66,8 @@ Examples:
     IstarmapUnordered(MapArgs),
     /// Tells what a module is: functions with signatures, imports and grants, size, compile time
     Inspect(InspectArgs),
+    /// Attacks the sandbox, and tells what of it holds on this machine
+    Doctor(DoctorArgs),
     /// Runs golden cases against a module: function, arguments, expected value or error
     #[command(before_help = "\
 Examples:
@@ -124,6 +126,13 @@ pub(super) struct MapArgs {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long, env = "SANDPOOL_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct InspectArgs {
     /// The task module: a component, a core module (.wasm or .wat), or a WASI command
     #[arg(value_hint = ValueHint::FilePath)]
@@ -179,7 +188,7 @@ pub(super) struct InputArgs {
     /// How items are spelled [default: json; lines for commands and functions of bytes]
     #[arg(long, value_name = "FORM", env = "SANDPOOL_INPUT", hide_env = true)]
     pub(super) input: Option<InputForm>,
-    /// Longest line that is an item; a longer one fails
+    /// Longest item, a line or with `--input files` a file; a longer one fails
     #[arg(long, value_name = "SIZE", env = "SANDPOOL_MAX_LINE", hide_env = true)]
     #[arg(default_value = "64MiB", value_parser = units::size)]
     pub(super) max_line: u64,
@@ -252,6 +261,15 @@ pub(super) enum InstanceForm {
     Reuse,
 }
 
+/// Whether there is a second wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SandboxForm {
+    /// All of them, or the run is refused
+    Strict,
+    /// None; only for modules that are trusted anyway
+    Off,
+}
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pool and instances")]
 pub(super) struct PoolArgs {
@@ -273,6 +291,10 @@ pub(super) struct PoolArgs {
     #[arg(long, value_name = "N", env = "SANDPOOL_MAX_TASKS_PER_CHILD", hide_env = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_tasks_per_child: Option<u64>,
+    /// Whether workers stand behind the walls of the operating system
+    #[arg(long, value_name = "HOW", env = "SANDPOOL_SANDBOX", hide_env = true)]
+    #[arg(default_value = "strict")]
+    pub(super) sandbox: SandboxForm,
     #[command(flatten)]
     pub(super) compiling: CompileArgs,
     #[command(flatten)]

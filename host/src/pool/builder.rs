@@ -15,6 +15,7 @@ use crate::keeper;
 use crate::keeper::seat::Seat;
 use crate::limits::{CompileLimits, Limits};
 use crate::process::Program;
+use crate::walls::Sandbox;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub struct PoolBuilder {
     program: Program,
     cache: Cache,
     compile_limits: CompileLimits,
+    sandbox: Sandbox,
+    data_limit: Option<u64>,
 }
 
 impl std::fmt::Debug for PoolBuilder {
@@ -75,6 +78,8 @@ impl std::fmt::Debug for PoolBuilder {
             program,
             cache,
             compile_limits,
+            sandbox,
+            data_limit,
         } = self;
         f.debug_struct("PoolBuilder")
             .field("module", module)
@@ -90,6 +95,8 @@ impl std::fmt::Debug for PoolBuilder {
             .field("worker_program", program)
             .field("cache", cache)
             .field("compile_limits", compile_limits)
+            .field("sandbox", sandbox)
+            .field("worker_memory", data_limit)
             .finish()
     }
 }
@@ -110,6 +117,8 @@ impl PoolBuilder {
             program: Program::default(),
             cache: Cache::default(),
             compile_limits: CompileLimits::default(),
+            sandbox: Sandbox::default(),
+            data_limit: None,
         }
     }
 
@@ -186,7 +195,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Bytes of one encoded item; see [`Limits::input`]. Default: 1 GiB.
+    /// Bytes of one encoded item; see [`Limits::input`]. Default: 64 MiB.
     pub fn max_input(mut self, bytes: u64) -> Self {
         self.limits.input = bytes;
         self
@@ -206,7 +215,10 @@ impl PoolBuilder {
         access: DirAccess,
     ) -> Self {
         let read_only = access == DirAccess::ReadOnly;
-        self.dirs.push(DirGrant { host: host.into(), guest: guest.into(), read_only });
+        // Workers have a working directory of their own.
+        let host = host.into();
+        let host = std::path::absolute(&host).unwrap_or(host);
+        self.dirs.push(DirGrant { host, guest: guest.into(), read_only });
         self
     }
 
@@ -254,6 +266,22 @@ impl PoolBuilder {
         self
     }
 
+    /// Whether workers and compilers stand behind the walls of the operating system. Default:
+    /// [`Sandbox::Strict`], which makes [`build`](Self::build) fail where a mandatory wall is
+    /// missing.
+    pub fn sandbox(self, sandbox: Sandbox) -> Self {
+        Self { sandbox, ..self }
+    }
+
+    /// Bytes of writable memory that one worker process may have in all (`RLIMIT_DATA`): the
+    /// guest's, the engine's, and what items and results take while they are converted. A guest
+    /// that asks for more is told that there is none; a conversion that does not fit ends the
+    /// worker. Not enforced without the sandbox. Default: enough for the largest items, results and
+    /// guests that the other limits allow.
+    pub fn worker_memory(self, bytes: u64) -> Self {
+        Self { data_limit: Some(bytes), ..self }
+    }
+
     /// Compiles the module (or finds its artifact), starts the workers, and waits until the first
     /// one is ready; the others follow.
     ///
@@ -291,6 +319,7 @@ impl PoolBuilder {
             EngineSettings { fuel: self.limits.fuel.is_some(), deterministic: self.deterministic };
         let means = Means {
             settings,
+            sandbox: self.sandbox,
             limits: self.compile_limits,
             program: &self.program,
             cache: &self.cache,
@@ -334,6 +363,8 @@ impl PoolBuilder {
             artifact: compiled.artifact,
             artifact_len: compiled.artifact_len,
             max_tasks: self.max_tasks,
+            sandbox: self.sandbox,
+            data_limit: self.data_limit,
         };
         start(recipe, processes)
     }

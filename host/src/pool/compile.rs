@@ -18,6 +18,7 @@ use crate::description::EngineSettings;
 use crate::limits::CompileLimits;
 use crate::process::watch::poll_until;
 use crate::process::{Child, Ended, Program, Role, spawn};
+use crate::walls::Sandbox;
 use rustix::event::{PollFd, PollFlags};
 use share::Errand;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Means<'a> {
     pub(crate) settings: EngineSettings,
+    pub(crate) sandbox: Sandbox,
     pub(crate) limits: CompileLimits,
     pub(crate) program: &'a Program,
     pub(crate) cache: &'a Cache,
@@ -58,7 +60,12 @@ fn find_or_make(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError
     if let Some(found) = find() {
         return Ok(found);
     }
-    let errand = Errand { key: key.clone(), program: means.program.clone(), limits: means.limits };
+    let errand = Errand {
+        key: key.clone(),
+        program: means.program.clone(),
+        sandbox: means.sandbox,
+        limits: means.limits,
+    };
     let compiled = share::once(errand, || {
         // Other processes with the same folder do not wait for us longer than for a compiler.
         let patience = Instant::now().checked_add(means.limits.timeout);

@@ -8,6 +8,7 @@ use crate::cache::Cache;
 use crate::description::{Description, EngineSettings};
 use crate::limits::CompileLimits;
 use crate::process::Program;
+use crate::walls::Sandbox;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -94,6 +95,7 @@ impl TaskModule {
     pub fn describe_within(&self, limits: CompileLimits) -> Result<Description, BuildError> {
         let means = Means {
             settings: EngineSettings::default(),
+            sandbox: Sandbox::Strict,
             limits,
             program: &Program::ThisExecutable,
             cache: &Cache::User,

@@ -9,3 +9,4 @@ mod items;
 mod signals;
 mod statuses;
 mod support;
+mod walls;

@@ -8,6 +8,7 @@ use crate::compiled::Compiled;
 use crate::limits::CompileLimits;
 use crate::pool::error::{BuildError, BuildErrorKind};
 use crate::process::Program;
+use crate::walls::Sandbox;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What is to be made, and by what means.
@@ -15,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(super) struct Errand {
     pub(super) key: Key,
     pub(super) program: Program,
+    pub(super) sandbox: Sandbox,
     pub(super) limits: CompileLimits,
 }
 
@@ -104,6 +106,7 @@ mod tests {
         Errand {
             key: Key::of(module.as_bytes(), EngineSettings::default()),
             program: Program::default(),
+            sandbox: Sandbox::Strict,
             limits: CompileLimits::default(),
         }
     }

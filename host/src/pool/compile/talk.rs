@@ -8,11 +8,13 @@ use super::timed::Timed;
 use super::{MOMENT, Means, greeting};
 use crate::compiled::Compiled;
 use crate::description::Description;
+use crate::limits::CompileLimits;
 use crate::process::{Child, fds};
+use crate::walls::rlimits::Budget;
 use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, receive, send};
 use rustix::fd::AsFd as _;
 use std::io::{self, Read as _, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Largest artifact that is taken from a compiler.
 const MAX_ARTIFACT: u64 = 2 << 30;
@@ -76,6 +78,7 @@ impl<'a> Talk<'a> {
         self.ask()?;
         match receive(&mut self.timed)? {
             CompilerAnswer::Refused(reason) => Ok(Answer::Refused(one_line(&reason))),
+            CompilerAnswer::Unsealed(why) => Err(Fault::System(io::Error::other(one_line(&why)))),
             CompilerAnswer::Compiled { description, artifact_len } => {
                 let made = self.take(*description, artifact_len)?;
                 self.end()?;
@@ -98,7 +101,8 @@ impl<'a> Talk<'a> {
         fds::send_fds(self.timed.stream(), &[bytes.as_fd()])?;
         let setup = CompilerSetup {
             settings: self.means.settings,
-            limits: self.means.limits,
+            sandbox: self.means.sandbox,
+            budget: budget(&self.means.limits),
             module_len: self.module.len() as u64,
             host_pid: std::process::id(),
         };
@@ -142,6 +146,13 @@ impl<'a> Talk<'a> {
             Ok(0) | Err(_) => Ok(()),
         }
     }
+}
+
+/// What the process may use up. The system counts whole seconds, and our own clock is to be first:
+/// it says what happened.
+fn budget(limits: &CompileLimits) -> Budget {
+    let seconds = limits.timeout.as_secs().saturating_add(1);
+    Budget { data: limits.memory, cpu: Some(Duration::from_secs(seconds)), files: false }
 }
 
 /// The compiler had the module's bytes in its hands, so its words may be anybody's.
