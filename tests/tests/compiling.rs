@@ -79,7 +79,7 @@ const DEEDS: [(&str, BuildErrorKind, &[&str]); 31] = {
         ("leaves-a-child", Refused, SHORT),
         ("exits", Refused, SHORT),
         ("exits-101", Refused, &["it panicked"]),
-        ("exits-102", CompileLimit, &["takes more than 2048 MiB to compile", "--compile-memory"]),
+        ("has-no-memory", CompileLimit, &["more than 2048 MiB of memory", "--compile-memory"]),
         ("kills-itself", CompileLimit, &["was killed by SIGKILL", "ran out of its 1.5 s"]),
         ("crashes", Refused, &["was killed by SIGSEGV", "breaks the compiler"]),
         ("aborts", CompileLimit, &["was killed by SIGABRT", "2048 MiB of memory"]),
@@ -181,6 +181,24 @@ fn fault_30_a_bomb_ends_within_its_budget_and_others_compile_meanwhile() {
         }
         square_works();
     });
+}
+
+#[test]
+fn fault_30_a_bomb_that_takes_memory_is_told_its_limit() {
+    let _limit = hard_limit();
+    for (mib, bytes) in [(48, bombs::functions(100_000)), (96, bombs::expression(2_000_000))] {
+        let builder = Pool::builder(TaskModule::from_bytes("bomb", bytes)).processes(1);
+        let builder = builder.cache(Cache::Off).compile_memory(mib << 20);
+        let error = builder.build().map(|_| ()).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), BuildErrorKind::CompileLimit, "{text}");
+        assert!(
+            text.starts_with(&format!("`bomb`: takes more than {mib} MiB of memory")),
+            "{text}"
+        );
+        assert!(text.contains("`compile_memory` (`--compile-memory`)"), "{text}");
+        square_works();
+    }
 }
 
 #[test]

@@ -24,8 +24,6 @@ pub(crate) const STATUS_FAILED: i32 = 70;
 pub(crate) const STATUS_UNSEALED: i32 = 71;
 /// Status of a child that panicked.
 pub(crate) const STATUS_PANICKED: i32 = 101;
-/// Status of a child that was refused memory, and has none to say so.
-pub(crate) const STATUS_OUT_OF_MEMORY: i32 = 102;
 
 /// Plays `role` and ends the process.
 pub(crate) fn run(role: Role) -> ! {

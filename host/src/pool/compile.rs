@@ -108,6 +108,7 @@ fn compile(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError> {
     Err(match fault {
         Fault::BrokenOff => verdict::of(end_of(&mut child), &means.limits),
         Fault::Late => verdict::late(&means.limits),
+        Fault::OutOfMemory => verdict::out_of_memory(&means.limits),
         Fault::Nonsense(what) => {
             let text = format!("the compiler process answers nonsense: {what}");
             BuildError::new(BuildErrorKind::Refused, text)

@@ -85,6 +85,10 @@ pub(crate) enum CompilerAnswer {
     Unsealed(String),
 }
 
+/// What comes instead of a message when a child's memory ends: the beginning of what the standard
+/// library says then. As a length it would be too long.
+pub(crate) const OUT_OF_MEMORY: [u8; 4] = *b"memo";
+
 /// Writes one message.
 pub(crate) fn send(mut stream: impl Write, message: &impl Serialize) -> io::Result<()> {
     let mut frame = vec![0; 4];

@@ -65,18 +65,27 @@ fn a_full_cache_is_done_without() {
 /// Runs the program where a mount was made on the folder, its cache, that nobody else sees. `None`
 /// where this user may not do that.
 fn in_name_space(mount: &str, folder: &Path) -> Option<crate::support::Ended> {
+    let user = rustix::process::geteuid();
+    // Without privileges a mount takes a name space in which this user is root; the program is then
+    // run in one more, in which it is itself again.
+    let (outer, inner): (&[&str], String) = if user.is_root() {
+        (&["--mount"], String::new())
+    } else {
+        let again = format!("unshare --user --map-user={} --", user.as_raw());
+        (&["--user", "--map-root-user", "--mount"], again)
+    };
     let unshare = |script: &str| {
         #[expect(clippy::disallowed_methods, reason = "it is a test of the program")]
         let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(folder);
+        command.args(outer).args(["sh", "-c", script]).arg(folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
-    if !unshare(mount).status().is_ok_and(|status| status.success()) {
+    if !unshare(&format!("{mount} && {inner} true")).status().is_ok_and(|status| status.success()) {
         return None;
     }
     let program = sandpool(&SQUARE);
-    let mut command = unshare(&format!("{mount} && exec \"$@\""));
+    let mut command = unshare(&format!("{mount} && exec {inner} \"$@\""));
     command.arg(program.get_program()).args(program.get_args());
     command.env("XDG_CACHE_HOME", folder);
     Some(finish(command, ""))

@@ -55,7 +55,10 @@ fn greeted(how: &str, stream: UnixStream) -> io::Result<()> {
         }
         "exits" => Ok(()),
         "exits-101" => exit(101),
-        "exits-102" => exit(102),
+        "has-no-memory" => {
+            (&stream).write_all(b"memory allocation of 5 bytes failed")?;
+            end_by(Signal::SYS)
+        }
         "kills-itself" => end_by(Signal::KILL),
         "crashes" => end_by(Signal::SEGV),
         "aborts" => end_by(Signal::ABORT),

@@ -11,7 +11,7 @@ use crate::description::Description;
 use crate::limits::CompileLimits;
 use crate::process::{Child, fds};
 use crate::walls::rlimits::Budget;
-use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, receive, send};
+use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, OUT_OF_MEMORY, receive, send};
 use rustix::fd::AsFd as _;
 use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub(super) enum Fault {
     Late,
     /// It closed its stream.
     BrokenOff,
+    /// Its memory ended.
+    OutOfMemory,
     /// What it says cannot be true.
     Nonsense(String),
     /// Something on our side.
@@ -76,7 +78,12 @@ impl<'a> Talk<'a> {
         self.greet()?;
         self.timed.until = Instant::now().checked_add(self.means.limits.timeout);
         self.ask()?;
-        match receive(&mut self.timed)? {
+        let mut front = OUT_OF_MEMORY;
+        self.timed.read_exact(&mut front)?;
+        if front == OUT_OF_MEMORY {
+            return Err(Fault::OutOfMemory);
+        }
+        match receive(front.chain(&mut self.timed))? {
             CompilerAnswer::Refused(reason) => Ok(Answer::Refused(one_line(&reason))),
             CompilerAnswer::Unsealed(why) => Err(Fault::System(io::Error::other(one_line(&why)))),
             CompilerAnswer::Compiled { description, artifact_len } => {

@@ -2,7 +2,7 @@
 //!
 //! This module must not look at processes; it is told how one ended.
 
-use crate::child::{STATUS_OUT_OF_MEMORY, STATUS_PANICKED};
+use crate::child::STATUS_PANICKED;
 use crate::limits::CompileLimits;
 use crate::pool::error::{BuildError, BuildErrorKind};
 use crate::process::Ended;
@@ -15,6 +15,13 @@ const MORE_MEMORY: &str = "raise `compile_memory` (`--compile-memory`) if you tr
 pub(super) fn late(limits: &CompileLimits) -> BuildError {
     let limit = seconds(limits);
     let text = format!("takes longer than {limit} to compile: {MORE_TIME}");
+    BuildError::new(BuildErrorKind::CompileLimit, text)
+}
+
+/// It was refused memory.
+pub(super) fn out_of_memory(limits: &CompileLimits) -> BuildError {
+    let text =
+        format!("takes more than {} of memory to compile: {MORE_MEMORY}", size(limits.memory));
     BuildError::new(BuildErrorKind::CompileLimit, text)
 }
 
@@ -31,12 +38,6 @@ pub(super) fn of(ended: Option<Ended>, limits: &CompileLimits) -> BuildError {
     };
     let signal = match ended {
         Ended::Signal(signal) => Signal::from_named_raw(signal),
-        Ended::Status(STATUS_OUT_OF_MEMORY) => {
-            return limit(format!(
-                "takes more than {} to compile: {MORE_MEMORY}",
-                size(limits.memory)
-            ));
-        }
         Ended::Status(STATUS_PANICKED) => {
             return refused(": it panicked, which is a bug that this module brings out");
         }
