@@ -140,6 +140,8 @@ pub(super) struct InspectArgs {
     /// Print one JSON object
     #[arg(long, env = "SANDPOOL_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) compiling: CompileArgs,
 }
 
 #[derive(Args, Debug)]
@@ -294,9 +296,24 @@ pub(super) struct PoolArgs {
     #[arg(default_value = "strict")]
     pub(super) sandbox: SandboxForm,
     #[command(flatten)]
+    pub(super) compiling: CompileArgs,
+    #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) grants: GrantArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits of compiling the module")]
+pub(super) struct CompileArgs {
+    /// Wall clock, and processor time
+    #[arg(long, value_name = "DUR", env = "SANDPOOL_COMPILE_TIMEOUT", hide_env = true)]
+    #[arg(default_value = "60s", value_parser = units::duration)]
+    pub(super) compile_timeout: Duration,
+    /// Memory of the process that compiles
+    #[arg(long, value_name = "SIZE", env = "SANDPOOL_COMPILE_MEMORY", hide_env = true)]
+    #[arg(default_value = "2GiB", value_parser = units::size)]
+    pub(super) compile_memory: u64,
 }
 
 #[derive(Args, Debug)]

@@ -4,12 +4,12 @@
 
 use crate::pool::compile::GREETING;
 use crate::pool::core::Recipe;
+use crate::process::watch::poll_until;
 use crate::process::{Child, Ended, Role, fds, spawn};
 use crate::ring::{HostRing, Region, map};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::time::{Duration, Instant};
@@ -208,20 +208,5 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
             "the worker program {ended} before it was ready (does it link sandpool, and does it \
              call `sandpool::init()` where there is no hook before `main`?)"
         ))
-    }
-}
-
-/// Waits until one of the set is ready, or the deadline passes.
-pub(super) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
-    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let timeout = left.map(|left| Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    });
-    match poll(set, timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => {}
-        // Only exhausted kernel memory is left; the caller looks at everything anyway, and the
-        // pause keeps it from spinning.
-        Err(_) => std::thread::sleep(Duration::from_millis(1)),
     }
 }

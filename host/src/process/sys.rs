@@ -7,7 +7,7 @@
 
 use rustix::thread::UnshareFlags;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Runs before `main` in every executable that links this library.
 #[used]
@@ -150,6 +150,16 @@ pub(crate) fn read_at(number: RawFd, bytes: &mut [u8], offset: u64) -> bool {
     // file is an error.
     let read = unsafe { libc::pread(number, bytes.as_mut_ptr().cast(), bytes.len(), at) };
     usize::try_from(read) == Ok(bytes.len())
+}
+
+/// Makes descriptor 2 another name of this one: what the standard library says of a failed
+/// allocation before it ends the process then goes there.
+pub(crate) fn redirect_stderr(to: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open, and in a child of ours nobody owns descriptor 2.
+    match unsafe { libc::dup2(to.as_raw_fd(), 2) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Closes every descriptor from 3 on: whatever the embedder's program leaked into its children.

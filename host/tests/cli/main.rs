@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and threads of their own")]
 
+mod cache;
 mod cases;
 mod forms;
 mod items;
