@@ -55,6 +55,7 @@ mod pool;
 mod process;
 mod ring;
 pub mod testing;
+mod walls;
 mod wire;
 
 pub use cache::Cache;
@@ -75,3 +76,4 @@ pub use pool::handle::AsyncResult;
 pub use pool::iter::{Imap, Indexed, Outcome, Timeout};
 pub use pool::module::TaskModule;
 pub use process::role::init;
+pub use walls::Sandbox;

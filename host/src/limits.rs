@@ -24,7 +24,7 @@ pub struct Limits {
     pub log: u64,
     /// Units of wasmtime fuel, about one per instruction. Default: none (uninstrumented code).
     pub fuel: Option<u64>,
-    /// Bytes of one encoded item. Default: 1 GiB.
+    /// Bytes of one encoded item. Default: 64 MiB.
     pub input: u64,
 }
 
@@ -36,7 +36,7 @@ impl Default for Limits {
             output: 64 * MIB,
             log: 64 * 1024,
             fuel: None,
-            input: 1024 * MIB,
+            input: 64 * MIB,
         }
     }
 }

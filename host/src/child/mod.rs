@@ -11,12 +11,15 @@ mod tests;
 pub(crate) mod worker;
 
 use crate::process::{Role, sys};
+use crate::walls;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 use std::io;
 use std::os::unix::net::UnixStream;
 
 /// Status of a child that gave up because of an error of its own.
 pub(crate) const STATUS_FAILED: i32 = 70;
+/// Status of a child that could not raise a wall.
+pub(crate) const STATUS_UNSEALED: i32 = 71;
 /// Status of a child that panicked.
 pub(crate) const STATUS_PANICKED: i32 = 101;
 
@@ -26,6 +29,9 @@ pub(crate) fn run(role: Role) -> ! {
     let control = UnixStream::from(sys::adopt_stdin());
     // In a session of its own, a terminal's Ctrl-C reaches the host only, which decides what ends.
     let _ = setsid();
+    // A folder that is to be unmounted must not be held by a worker.
+    let _ = rustix::process::chdir("/");
+    walls::first();
     let died = set_parent_process_death_signal(Some(Signal::KILL));
     // A panic must end in this module, not in the default abort path of the embedder's program.
     std::panic::set_hook(Box::new(|_| sys::exit_now(STATUS_PANICKED)));

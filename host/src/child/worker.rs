@@ -2,18 +2,22 @@
 //!
 //! This module must not start a thread or open a file that was not granted.
 
-use super::{STATUS_PANICKED, check_parent, serve};
+use super::{STATUS_PANICKED, STATUS_UNSEALED, check_parent, serve};
 use crate::artifact::Mapped;
 use crate::guest::{Guest, before_walls};
 use crate::process::{fds, sys};
 use crate::ring::{Region, WorkerRing};
+use crate::walls::landlock::Folder;
+use crate::walls::{self, Profile, Sandbox, lists, rlimits};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
+use rustix::fd::AsRawFd as _;
 use std::io;
 use std::os::unix::net::UnixStream;
 
 pub(super) fn run(control: UnixStream) -> io::Result<()> {
     // First of all: what this opens and keeps is denied later on.
     before_walls();
+    walls::offer_to_oom_killer();
     send(&control, &Hello::ours())?;
     let [ring, artifact, bell, host_bell] = fds::receive_fds::<4>(&control)?;
     let setup: WorkerSetup = receive(&control)?;
@@ -25,12 +29,31 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
         );
         return send(&control, &WorkerReady::Refused(reason));
     }
+    let wasi = setup.config.description.wasi;
+    // Without WASI there is no way to use a grant.
+    let grants = setup.config.dirs.iter().filter(|_| wasi);
+    let folders = match grants.map(Folder::open).collect() {
+        Ok(folders) => folders,
+        Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
+    };
+    let fds = lists::Fds {
+        input: vec![bell.as_raw_fd()],
+        output: vec![host_bell.as_raw_fd()],
+        artifact: Some(artifact.as_raw_fd()),
+        pagemap: fds::own_pagemap(),
+    };
+    let data = setup.data_limit.unwrap_or_else(|| rlimits::worker_data(&setup.config.limits));
+    let profile = Profile::worker(wasi, folders, fds, data);
+    let strict = setup.sandbox == Sandbox::Strict;
     let ring_memory = Region::map(&ring)?;
     let notes = Region::map(&ring)?;
     std::panic::set_hook(Box::new(move |panic| {
         notes.leave_note(&panic.to_string());
         sys::exit_now(STATUS_PANICKED)
     }));
+    if strict && let Err(missing) = walls::confine(&profile) {
+        return send(&control, &WorkerReady::Refused(missing.to_string()));
+    }
     let loaded = usize::try_from(setup.artifact_len)
         .map_err(|_| "the artifact is too large for this machine".to_owned())
         .and_then(|len| Mapped::from_fd(artifact, len).map_err(|error| error.to_string()))
@@ -42,6 +65,11 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     send(&control, &WorkerReady::Ready)?;
     drop((control, ring));
     let mut ring = WorkerRing::new(ring_memory, bell, host_bell);
+    // The host knows already that this worker is there, but no item runs before this.
+    if strict && let Err(missing) = walls::seal(&profile) {
+        ring.leave_note(&missing.to_string());
+        sys::exit_now(STATUS_UNSEALED);
+    }
     let stop = serve::serve(&mut ring, &mut guest);
     ring.leave_note(&stop.to_string());
     Ok(())

@@ -11,12 +11,13 @@ use super::input;
 use super::run::{Manner, Printer, When};
 use super::signals::Interrupts;
 use crate::description::FunctionInfo;
+use crate::limits::Limits;
 use crate::pool::documents::Pulled;
 use serde::de::IgnoredAny;
 
 /// Runs the verb.
 pub(super) fn execute(args: &ApplyArgs, interrupts: &Interrupts) -> anyhow::Result<Exit> {
-    let pool = config::pool(&args.task, &args.pool)?;
+    let pool = config::pool(&args.task, &args.pool, Limits::default().input)?;
     let function = config::function(&pool, &args.choice, &args.call)?;
     let info = function.info();
     let plain = forms::takes_bytes(info);

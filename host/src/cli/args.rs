@@ -177,7 +177,7 @@ pub(super) struct InputArgs {
     /// How items are spelled [default: json; lines for commands and functions of bytes]
     #[arg(long, value_name = "FORM", env = "SANDPOOL_INPUT", hide_env = true)]
     pub(super) input: Option<InputForm>,
-    /// Longest line that is an item; a longer one fails
+    /// Longest item, a line or with `--input files` a file; a longer one fails
     #[arg(long, value_name = "SIZE", env = "SANDPOOL_MAX_LINE", hide_env = true)]
     #[arg(default_value = "64MiB", value_parser = units::size)]
     pub(super) max_line: u64,
@@ -250,6 +250,15 @@ pub(super) enum InstanceForm {
     Reuse,
 }
 
+/// Whether there is a second wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SandboxForm {
+    /// All of them, or the run is refused
+    Strict,
+    /// None; only for modules that are trusted anyway
+    Off,
+}
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pool and instances")]
 pub(super) struct PoolArgs {
@@ -271,6 +280,10 @@ pub(super) struct PoolArgs {
     #[arg(long, value_name = "N", env = "SANDPOOL_MAX_TASKS_PER_CHILD", hide_env = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_tasks_per_child: Option<u64>,
+    /// Whether workers stand behind the walls of the operating system
+    #[arg(long, value_name = "HOW", env = "SANDPOOL_SANDBOX", hide_env = true)]
+    #[arg(default_value = "strict")]
+    pub(super) sandbox: SandboxForm,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]

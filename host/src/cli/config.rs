@@ -1,30 +1,51 @@
 //! From arguments to a pool and a function with options.
 //!
-//! This module must not print.
+//! This module must not print anything but the warning that walls are missing.
 
-use super::args::{CallArgs, ChoiceArgs, InstanceForm, PoolArgs, TravelArgs};
+use super::args::{CallArgs, ChoiceArgs, InstanceForm, PoolArgs, SandboxForm, TravelArgs};
+use super::output;
 use crate::pool::Pool;
 use crate::pool::builder::{Instance, PoolBuilder};
 use crate::pool::error::{BuildError, PoolError};
 use crate::pool::function::Function;
 use crate::pool::module::TaskModule;
+use crate::walls::Sandbox;
 use std::path::Path;
 
 /// What an initializer is given when nothing is said: enough for one without parameters.
 const NO_ARGUMENTS: &str = "null";
 
-/// Builds the pool for the module in the file `task`.
-pub(super) fn pool(task: &Path, args: &PoolArgs) -> Result<Pool, BuildError> {
-    builder(TaskModule::from_file(task)?, args).build()
+/// Builds the pool for the module in the file `task`, for items of at most `longest` bytes.
+pub(super) fn pool(task: &Path, args: &PoolArgs, longest: u64) -> Result<Pool, BuildError> {
+    builder(TaskModule::from_file(task)?, args).max_input(longest).build()
 }
 
 fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
-    let PoolArgs { processes, instance, init, init_args, max_tasks_per_child, limits, grants } =
-        args;
+    let PoolArgs {
+        processes,
+        instance,
+        init,
+        init_args,
+        max_tasks_per_child,
+        sandbox,
+        limits,
+        grants,
+    } = args;
+    if *sandbox == SandboxForm::Off {
+        // Said in every run, quiet or not: it is easy to leave in a script.
+        output::say(
+            "the operating system's sandbox is off (`--sandbox off`): a module that breaks out of \
+             WebAssembly can do what this user can",
+        );
+    }
     let mut builder = Pool::builder(module)
         .memory(limits.memory)
         .max_output(limits.max_output)
-        .deterministic(grants.deterministic);
+        .deterministic(grants.deterministic)
+        .sandbox(match sandbox {
+            SandboxForm::Strict => Sandbox::Strict,
+            SandboxForm::Off => Sandbox::Off,
+        });
     if let Some(processes) = processes {
         builder = builder.processes(usize::from(*processes));
     }

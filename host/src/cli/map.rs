@@ -37,7 +37,7 @@ pub(super) fn execute(args: &MapArgs, verb: Verb, interrupts: &Interrupts) -> an
     if let Some(errors) = &args.failures.errors {
         refuse_own_input(errors, args)?;
     }
-    let pool = config::pool(&args.task, &args.pool)?;
+    let pool = config::pool(&args.task, &args.pool, args.input.max_line)?;
     let function = config::function(&pool, &args.choice, &args.call)?;
     let mut function = config::travelling(function, &args.travel);
     if verb.when == When::AllEnded {

@@ -8,6 +8,7 @@ use super::exit::{CliError, Exit};
 use super::input;
 use super::output::Results;
 use super::signals::Interrupts;
+use crate::limits::Limits;
 use crate::testing::{Cases, CasesError};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub(super) fn execute(args: &TestArgs, interrupts: &Interrupts) -> anyhow::Resul
     if cases.is_empty() {
         return Err(CliError::Usage("there is no case in what was named".to_owned()).into());
     }
-    let pool = config::pool(&args.task, &args.pool)?;
+    let pool = config::pool(&args.task, &args.pool, Limits::default().input)?;
     let report = cases.run(&pool)?;
     let mut results = Results::open()?;
     for result in report.results().iter().filter(|result| !args.quiet || !result.is_ok()) {

@@ -87,6 +87,15 @@ pub(crate) fn before_walls() {
     dirty_pages();
 }
 
+/// Does what the engine that compiles does once in a process, and asks the kernel for: trap
+/// signals, keys of hash maps, facts of the machine. To be called before the walls rise.
+pub(crate) fn before_compiling(settings: EngineSettings) {
+    let _ = std::hash::RandomState::new();
+    let _ = rustix::param::page_size();
+    // What is wrong with it, the real one will say.
+    drop(compiler(settings));
+}
+
 /// Found out once for the process: wasmtime opens and keeps `/proc/self/pagemap`.
 pub(super) fn dirty_pages() -> DirtyPages {
     static FOUND: OnceLock<DirtyPages> = OnceLock::new();

@@ -22,7 +22,7 @@ mod values;
 mod wasi;
 
 pub(crate) use compile::compile;
-pub(crate) use engine::{before_walls, compatibility_key};
+pub(crate) use engine::{before_compiling, before_walls, compatibility_key};
 
 use crate::codec::types::Signature;
 use crate::codec::{Writer, json};

@@ -155,6 +155,8 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
         let setup = WorkerSetup {
             config: recipe.config.clone(),
             artifact_len: recipe.artifact_len,
+            sandbox: recipe.sandbox,
+            data_limit: recipe.data_limit,
             host_pid: std::process::id(),
         };
         let control = self.child.control()?;

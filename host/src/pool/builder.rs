@@ -15,6 +15,7 @@ use crate::keeper;
 use crate::keeper::seat::Seat;
 use crate::limits::Limits;
 use crate::process::Program;
+use crate::walls::Sandbox;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct PoolBuilder {
     deterministic: bool,
     program: Program,
     cache: Cache,
+    sandbox: Sandbox,
+    data_limit: Option<u64>,
 }
 
 impl std::fmt::Debug for PoolBuilder {
@@ -73,6 +76,8 @@ impl std::fmt::Debug for PoolBuilder {
             deterministic,
             program,
             cache,
+            sandbox,
+            data_limit,
         } = self;
         f.debug_struct("PoolBuilder")
             .field("module", module)
@@ -87,6 +92,8 @@ impl std::fmt::Debug for PoolBuilder {
             .field("deterministic", deterministic)
             .field("worker_program", program)
             .field("cache", cache)
+            .field("sandbox", sandbox)
+            .field("worker_memory", data_limit)
             .finish()
     }
 }
@@ -106,6 +113,8 @@ impl PoolBuilder {
             deterministic: false,
             program: Program::default(),
             cache: Cache::default(),
+            sandbox: Sandbox::default(),
+            data_limit: None,
         }
     }
 
@@ -182,7 +191,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Bytes of one encoded item; see [`Limits::input`]. Default: 1 GiB.
+    /// Bytes of one encoded item; see [`Limits::input`]. Default: 64 MiB.
     pub fn max_input(mut self, bytes: u64) -> Self {
         self.limits.input = bytes;
         self
@@ -202,7 +211,10 @@ impl PoolBuilder {
         access: DirAccess,
     ) -> Self {
         let read_only = access == DirAccess::ReadOnly;
-        self.dirs.push(DirGrant { host: host.into(), guest: guest.into(), read_only });
+        // Workers have a working directory of their own.
+        let host = host.into();
+        let host = std::path::absolute(&host).unwrap_or(host);
+        self.dirs.push(DirGrant { host, guest: guest.into(), read_only });
         self
     }
 
@@ -234,6 +246,22 @@ impl PoolBuilder {
     /// Where compiled artifacts are kept. Default: [`Cache::User`].
     pub fn cache(self, cache: Cache) -> Self {
         Self { cache, ..self }
+    }
+
+    /// Whether workers and compilers stand behind the walls of the operating system. Default:
+    /// [`Sandbox::Strict`], which makes [`build`](Self::build) fail where a mandatory wall is
+    /// missing.
+    pub fn sandbox(self, sandbox: Sandbox) -> Self {
+        Self { sandbox, ..self }
+    }
+
+    /// Bytes of writable memory that one worker process may have in all (`RLIMIT_DATA`): the
+    /// guest's, the engine's, and what items and results take while they are converted. A guest
+    /// that asks for more is told that there is none; a conversion that does not fit ends the
+    /// worker. Not enforced without the sandbox. Default: enough for the largest items, results and
+    /// guests that the other limits allow.
+    pub fn worker_memory(self, bytes: u64) -> Self {
+        Self { data_limit: Some(bytes), ..self }
     }
 
     /// Compiles the module (or finds its artifact), starts the workers, and waits until the first
@@ -268,7 +296,8 @@ impl PoolBuilder {
         }
         let settings =
             EngineSettings { fuel: self.limits.fuel.is_some(), deterministic: self.deterministic };
-        let compiled = compile::obtain(&self.module, settings, &self.program, &self.cache)?;
+        let compiled =
+            compile::obtain(&self.module, settings, &self.program, self.sandbox, &self.cache)?;
         let description = compiled.description;
         let reuse = self.initializer.is_some() || self.instance == Some(Instance::Reuse);
         let only_commands = description.functions.iter().all(|function| function.is_command());
@@ -307,6 +336,8 @@ impl PoolBuilder {
             artifact: compiled.artifact,
             artifact_len: compiled.artifact_len,
             max_tasks: self.max_tasks,
+            sandbox: self.sandbox,
+            data_limit: self.data_limit,
         };
         start(recipe, processes)
     }

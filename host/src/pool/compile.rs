@@ -8,6 +8,8 @@ use super::module::TaskModule;
 use crate::cache::{Cache, Key};
 use crate::description::{Description, EngineSettings};
 use crate::process::{Program, Role, fds, spawn};
+use crate::walls::Sandbox;
+use crate::walls::rlimits::Budget;
 use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, receive, send};
 use rustix::fd::{AsFd as _, OwnedFd};
 use std::io::{self, Read as _};
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 /// Longest silence of a child that has been started and is to greet.
 pub(crate) const GREETING: Duration = Duration::from_secs(30);
+/// What compiling one module may take.
+const BUDGET: Budget = Budget { data: 4 << 30, cpu: Some(Duration::from_secs(60)), files: false };
 /// Largest artifact that is taken from a compiler.
 const MAX_ARTIFACT: u64 = 2 << 30;
 
@@ -33,6 +37,7 @@ pub(crate) fn obtain(
     module: &TaskModule,
     settings: EngineSettings,
     program: &Program,
+    sandbox: Sandbox,
     cache: &Cache,
 ) -> Result<Compiled, BuildError> {
     let store = cache.open();
@@ -41,7 +46,7 @@ pub(crate) fn obtain(
     let (description, artifact) = match cached {
         Some(found) => found,
         None => {
-            let made = compile(module, settings, program)?;
+            let made = compile(module, settings, program, sandbox)?;
             if let Some(store) = &store {
                 store.put(&key, &made.0, &made.1);
             }
@@ -61,11 +66,12 @@ fn compile(
     module: &TaskModule,
     settings: EngineSettings,
     program: &Program,
+    sandbox: Sandbox,
 ) -> Result<(Description, Vec<u8>), BuildError> {
     let name = module.name();
     let failed = |text: String| BuildError::new(BuildErrorKind::Workers, text);
     let mut child = spawn(Role::Compiler, program).map_err(|error| failed(error.to_string()))?;
-    let talked = child.control().and_then(|control| talk(control, module, settings));
+    let talked = child.control().and_then(|control| talk(control, module, settings, sandbox));
     child.close_control();
     match talked {
         Ok(Ok(made)) => {
@@ -93,7 +99,12 @@ fn is_broken_off(error: &io::Error) -> bool {
 
 type Answer = Result<(Description, Vec<u8>), String>;
 
-fn talk(control: &UnixStream, module: &TaskModule, settings: EngineSettings) -> io::Result<Answer> {
+fn talk(
+    control: &UnixStream,
+    module: &TaskModule,
+    settings: EngineSettings,
+    sandbox: Sandbox,
+) -> io::Result<Answer> {
     let bytes = fds::sealed_file("sandpool-module", module.bytes())?;
     control.set_read_timeout(Some(GREETING))?;
     let hello: Hello = receive(control).map_err(|error| match error.kind() {
@@ -112,9 +123,12 @@ fn talk(control: &UnixStream, module: &TaskModule, settings: EngineSettings) -> 
     }
     fds::send_fds(control, &[bytes.as_fd()])?;
     let module_len = module.bytes().len() as u64;
-    send(control, &CompilerSetup { settings, module_len, host_pid: std::process::id() })?;
+    let host_pid = std::process::id();
+    let setup = CompilerSetup { settings, sandbox, budget: BUDGET, module_len, host_pid };
+    send(control, &setup)?;
     match receive(control)? {
         CompilerAnswer::Refused(reason) => Ok(Err(one_line(&reason))),
+        CompilerAnswer::Unsealed(reason) => Err(io::Error::other(one_line(&reason))),
         CompilerAnswer::Compiled { description, artifact_len } => {
             if artifact_len > MAX_ARTIFACT {
                 let limit = MAX_ARTIFACT >> 20;

@@ -17,6 +17,7 @@ use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
 use crate::keeper::seat::Seat;
 use crate::process::Program;
+use crate::walls::Sandbox;
 use rustix::fd::OwnedFd;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -31,6 +32,8 @@ pub(crate) struct Recipe {
     pub(crate) artifact: OwnedFd,
     pub(crate) artifact_len: u64,
     pub(crate) max_tasks: Option<u64>,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) data_limit: Option<u64>,
 }
 
 /// Deaths before the first item (see [`Strike`]) that break the pool, besides one for each

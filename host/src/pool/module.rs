@@ -7,6 +7,7 @@ use super::error::{BuildError, BuildErrorKind};
 use crate::cache::Cache;
 use crate::description::{Description, EngineSettings};
 use crate::process::Program;
+use crate::walls::Sandbox;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -80,7 +81,13 @@ impl TaskModule {
     /// As long as compiling takes.
     pub fn describe(&self) -> Result<Description, BuildError> {
         let settings = EngineSettings::default();
-        let found = compile::obtain(self, settings, &Program::ThisExecutable, &Cache::User)?;
+        let found = compile::obtain(
+            self,
+            settings,
+            &Program::ThisExecutable,
+            Sandbox::Strict,
+            &Cache::User,
+        )?;
         Ok(found.description)
     }
 }

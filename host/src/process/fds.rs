@@ -2,7 +2,7 @@
 //!
 //! This module must not know what is in them.
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{MemfdFlags, OFlags, SealFlags, fcntl_add_seals, fcntl_setfl, memfd_create};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -37,6 +37,16 @@ pub(crate) fn bell_pipe(nonblocking_read: bool) -> io::Result<(OwnedFd, OwnedFd)
         fcntl_setfl(&read, OFlags::NONBLOCK)?;
     }
     Ok((read, write))
+}
+
+/// The number under which this process holds its own page map, if it does. To be asked before
+/// `/proc` is out of reach.
+pub(crate) fn own_pagemap() -> Option<RawFd> {
+    let own = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|target| target.ends_with("pagemap"))
+    };
+    let mut descriptors = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
+    descriptors.find(own)?.file_name().to_str()?.parse().ok()
 }
 
 /// Sends descriptors, with one byte to carry them.

@@ -4,6 +4,8 @@
 
 use super::{BUILD, PROTOCOL};
 use crate::description::{Description, EngineSettings, GuestConfig};
+use crate::walls::Sandbox;
+use crate::walls::rlimits::Budget;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -43,6 +45,9 @@ pub(crate) struct WorkerSetup {
     pub(crate) config: GuestConfig,
     /// Length of the artifact.
     pub(crate) artifact_len: u64,
+    pub(crate) sandbox: Sandbox,
+    /// Bytes of writable memory, if not as many as the limits make necessary.
+    pub(crate) data_limit: Option<u64>,
     /// Process that must be the parent; a child of anybody else has lost its host.
     pub(crate) host_pid: u32,
 }
@@ -51,6 +56,9 @@ pub(crate) struct WorkerSetup {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompilerSetup {
     pub(crate) settings: EngineSettings,
+    pub(crate) sandbox: Sandbox,
+    /// What compiling may take.
+    pub(crate) budget: Budget,
     /// Length of the module.
     pub(crate) module_len: u64,
     /// As in [`WorkerSetup`].
@@ -73,6 +81,8 @@ pub(crate) enum CompilerAnswer {
     Compiled { description: Box<Description>, artifact_len: u64 },
     /// The module cannot be used, and why, in one line.
     Refused(String),
+    /// A wall cannot be raised, so nothing was compiled.
+    Unsealed(String),
 }
 
 /// Writes one message.
