@@ -85,7 +85,11 @@ impl Host {
     fn push(&mut self, items: &[&str]) {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for item in items {
-            append(&mut bytes, |out| Ok::<(), ()>(out.extend_from_slice(item.as_bytes()))).unwrap();
+            append(&mut bytes, |out| {
+                out.extend_from_slice(item.as_bytes());
+                Ok::<(), ()>(())
+            })
+            .unwrap();
             ends.push(bytes.len());
         }
         let index = self.pushed;

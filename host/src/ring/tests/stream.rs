@@ -110,10 +110,10 @@ fn a_run_can_be_recalled_from_any_of_its_items_on() {
         let items: Vec<Vec<u8>> = (0..5).map(|index| pattern(index, 10 + index as usize)).collect();
         let items: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
         assert_eq!(host.push_run(0, &items), 5);
-        for index in 0..claimed {
+        for (index, bytes) in items.iter().enumerate().take(claimed) {
             let item = worker.claim().unwrap().unwrap();
             assert_eq!(item.context.index, index as u64);
-            assert!(worker.bytes(&item) == items[index]);
+            assert!(worker.bytes(&item) == *bytes);
             worker.publish(item, ResultKind::Value, &[&[index as u8]]).unwrap();
         }
         assert_eq!(host.ring.recall(0).unwrap(), 5 - claimed);
