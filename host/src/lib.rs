@@ -46,6 +46,7 @@ mod child;
 pub mod cli;
 mod codec;
 mod description;
+pub mod doctor;
 mod event;
 mod guest;
 mod keeper;

@@ -27,7 +27,7 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
             ..lists::Fds::default()
         };
         let profile = Profile::compiler(fds, setup.budget);
-        if let Err(missing) = walls::confine(&profile).and_then(|()| walls::seal(&profile)) {
+        if let Err(missing) = walls::confine(&profile).and_then(|_| walls::seal(&profile)) {
             return send(&control, &CompilerAnswer::Unsealed(missing.to_string()));
         }
     }

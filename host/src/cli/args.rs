@@ -66,6 +66,8 @@ Examples:
     IstarmapUnordered(MapArgs),
     /// Tells what a module is: functions with signatures, imports and grants, size, compile time
     Inspect(InspectArgs),
+    /// Attacks the sandbox, and tells what of it holds on this machine
+    Doctor(DoctorArgs),
     /// Runs golden cases against a module: function, arguments, expected value or error
     #[command(before_help = "\
 Examples:
@@ -121,6 +123,13 @@ pub(super) struct MapArgs {
     pub(super) travel: TravelArgs,
     #[command(flatten)]
     pub(super) talk: TalkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long, env = "SANDPOOL_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -8,3 +8,4 @@ mod items;
 mod signals;
 mod statuses;
 mod support;
+mod walls;
