@@ -16,10 +16,13 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 pub(super) fn run(control: UnixStream) -> io::Result<()> {
-    before_walls();
     send(&control, &Hello::ours())?;
     let setup: ProbeSetup = receive(&control)?;
     check_parent(setup.host_pid)?;
+    if setup.behind != Behind::Nothing {
+        walls::first();
+    }
+    before_walls();
     // As a file, since behind the filter a stream's own calls are denied.
     let control = File::from(OwnedFd::from(control));
     let audit = (setup.task == Task::Audit).then(Audit::before).unwrap_or_default();
@@ -82,6 +85,18 @@ fn raise(behind: Behind, profile: &Profile) -> Result<Option<i32>, Missing> {
     }
 }
 
+/// Whether this process's page map says where in the machine's memory its own pages are.
+fn physical_addresses() -> bool {
+    const PAGE: usize = 4096;
+    const FRAME: u64 = (1 << 55) - 1;
+    let here = 0_u8;
+    let entry = (&raw const here).addr() / PAGE * size_of::<u64>();
+    let mut word = [0; size_of::<u64>()];
+    let read =
+        fds::own_pagemap().is_some_and(|number| sys::read_at(number, &mut word, entry as u64));
+    read && u64::from_ne_bytes(word) & FRAME != 0
+}
+
 impl Audit {
     /// What can be seen only while `/proc` is in reach.
     fn before() -> Self {
@@ -96,6 +111,7 @@ impl Audit {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
         Self {
             threads: count("/proc/self/task"),
+            physical_addresses: physical_addresses(),
             descriptors: descriptors.collect(),
             writable_executable: maps.lines().filter(|line| line.contains(" rwx")).count(),
             variables: std::env::vars_os().count(),

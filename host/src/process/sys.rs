@@ -7,7 +7,7 @@
 
 use rustix::thread::UnshareFlags;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Runs before `main` in every executable that links this library.
 #[used]
@@ -141,6 +141,15 @@ pub(crate) fn attempt(what: Attempt) -> io::Result<()> {
     };
     let _ = done;
     Ok(())
+}
+
+/// Reads from a place of a file that is known by its number only. Whether all of `bytes` was read.
+pub(crate) fn read_at(number: RawFd, bytes: &mut [u8], offset: u64) -> bool {
+    let Ok(at) = libc::off_t::try_from(offset) else { return false };
+    // SAFETY: the kernel writes at most as many bytes as the buffer has; a number that is no open
+    // file is an error.
+    let read = unsafe { libc::pread(number, bytes.as_mut_ptr().cast(), bytes.len(), at) };
+    usize::try_from(read) == Ok(bytes.len())
 }
 
 /// Closes every descriptor from 3 on: whatever the embedder's program leaked into its children.

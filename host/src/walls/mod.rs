@@ -140,6 +140,7 @@ impl Profile {
 pub(crate) fn first() {
     let _ = rustix::thread::set_no_new_privs(true);
     let _ = sys::deny_write_execute();
+    identity::drop_administration();
 }
 
 /// Where memory runs out, a worker is to go before its host.

@@ -156,6 +156,8 @@ pub(crate) struct Audit {
     pub(crate) landlock: Option<i32>,
     pub(crate) dumpable: bool,
     pub(crate) leads_session: bool,
+    /// Whether its page map tells physical addresses.
+    pub(crate) physical_addresses: bool,
     /// Resource limits that are not zero, of those that should be.
     pub(crate) open_limits: Vec<String>,
 }

@@ -71,6 +71,25 @@ fn it_is_the_same_for_nobody() {
     assert_eq!(doctor.status, 0, "{doctor:?}");
 }
 
+/// Where they cannot be turned off because there are none, all other tests are that test.
+#[test]
+fn it_is_the_same_without_user_namespaces() {
+    let (place, program) = in_public();
+    let mut command = Command::new("unshare");
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" doctor --json";
+    command.args(["-r", "sh", "-c", script]).arg(&program).current_dir(place.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let found = finish(command, "");
+    if found.stdout.is_empty() && found.stderr.contains("unshare") {
+        return;
+    }
+    let report: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(report["sound"], true, "{report}");
+    let attacks = report["attacks"].as_array().unwrap();
+    let namespace = attacks.iter().find(|attack| attack["name"] == "make a user namespace");
+    assert_eq!(namespace.unwrap()["bare"]["refused"], "ENOSPC", "{report}");
+}
+
 #[test]
 fn a_grant_reaches_no_further_than_its_folder() {
     let place = folder();
