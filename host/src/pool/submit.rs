@@ -8,8 +8,9 @@ use super::iter::Imap;
 use crate::call::Call;
 use crate::call::chunk::Chunk;
 use crate::call::feed::{self, Step};
+use crate::call::run::Value;
 use crate::call::spec::{Spec, Window};
-use crate::call::store::{Order, Out};
+use crate::call::store::Order;
 use crate::codec;
 use crate::description::{Form, FunctionInfo};
 use crate::keeper::drive::drive;
@@ -195,8 +196,9 @@ fn encode<A: Serialize + ?Sized>(call: &Call, shape: Shape, item: &A, out: &mut 
 }
 
 /// Decodes one value.
-pub(super) fn typed<R: DeserializeOwned>(call: &Call, out: &Out) -> Result<R, Failure> {
-    codec::from_value(call.info().value_type(), out.bytes())
+#[inline]
+pub(super) fn typed<R: DeserializeOwned>(call: &Call, value: Value<'_>) -> Result<R, Failure> {
+    codec::from_value(call.info().value_type(), value.bytes)
         .map_err(|misfit| Failure::new(TaskErrorKind::BadOutput, misfit.to_string()))
 }
 
