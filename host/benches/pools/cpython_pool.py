@@ -1,4 +1,4 @@
-"""The other side of benches/pools.rs: CPython's multiprocessing.Pool.
+"""The other side of benches/pools: CPython's multiprocessing.Pool.
 
 Reads one line per measurement from standard input, answers with microseconds per item.
 """
@@ -37,10 +37,11 @@ def main():
                 result = apply_p50(pool, n)
             elif what == "map":
                 result = per_item(n, lambda: pool.map(square, range(n)))
-            elif what == "imap-1":
-                result = per_item(n, lambda: sum(pool.imap(square, range(n))))
-            elif what == "imap-1000":
-                result = per_item(n, lambda: sum(pool.imap(square, range(n), chunksize=1000)))
+            elif what.startswith("imap-"):
+                # imap-SIZE, imap-unordered-SIZE
+                way, size = what.rsplit("-", 1)
+                run = pool.imap if way == "imap" else pool.imap_unordered
+                result = per_item(n, lambda: sum(run(square, range(n), chunksize=int(size))))
             else:
                 raise SystemExit(f"unknown measurement {what}")
             print(result, flush=True)

@@ -1,0 +1,126 @@
+//! The limit: the same calls by wasmtime in this process, with the settings that workers have.
+
+use super::Result;
+use std::time::Instant;
+use wasmtime::component::{Component, ComponentExportIndex};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Module, ModuleExport,
+    PoolingAllocationConfig, Store,
+};
+
+/// As `guest/engine.rs` makes them, but for where code is kept.
+fn engine() -> Result<Engine> {
+    let mut pool = PoolingAllocationConfig::new();
+    let scan = PoolingAllocationConfig::is_pagemap_scan_available();
+    pool.total_component_instances(8)
+        .total_core_instances(1000)
+        .total_memories(8)
+        .total_tables(8)
+        .table_elements(128 << 10)
+        .max_unused_warm_slots(8)
+        .decommit_batch_size(1)
+        .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No })
+        .linear_memory_keep_resident(if scan { 2 << 20 } else { 64 << 10 });
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .native_unwind_info(false)
+        .wasm_memory64(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Ok(Engine::new(&config)?)
+}
+
+/// A core function `i64 -> i64`.
+pub(crate) struct Core {
+    engine: Engine,
+    pre: InstancePre<()>,
+    export: ModuleExport,
+}
+
+impl Core {
+    pub(crate) fn new(text: &str, name: &str) -> Result<Self> {
+        let engine = engine()?;
+        let module = Module::new(&engine, text)?;
+        let export = module.get_export_index(name).ok_or("no such export")?;
+        let pre = wasmtime::Linker::new(&engine).instantiate_pre(&module)?;
+        Ok(Self { engine, pre, export })
+    }
+
+    fn call(&self, items: impl Iterator<Item = i64>, fresh: bool) -> Result<i64> {
+        let mut sum = 0_i64;
+        let mut kept = None;
+        for item in items {
+            let (mut store, function) = match kept.take() {
+                Some(kept) => kept,
+                None => {
+                    let mut store = Store::new(&self.engine, ());
+                    let instance = self.pre.instantiate(&mut store)?;
+                    let export = instance.get_module_export(&mut store, &self.export);
+                    let function =
+                        export.and_then(wasmtime::Extern::into_func).ok_or("no function")?;
+                    let function = function.typed::<(i64,), (i64,)>(&store)?;
+                    (store, function)
+                }
+            };
+            sum = sum.wrapping_add(function.call(&mut store, (item,))?.0);
+            if !fresh {
+                kept = Some((store, function));
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Microseconds per item of `items` on one thread, an instance for each.
+    pub(crate) fn fresh(&self, items: u64) -> Result<f64> {
+        let start = Instant::now();
+        std::hint::black_box(self.call(0..items as i64, true)?);
+        Ok(start.elapsed().as_secs_f64() / items as f64 * 1e6)
+    }
+
+    /// Microseconds per item of `items` on two threads that take turns in them, instances reused.
+    pub(crate) fn two_threads(&self, items: &[i64]) -> Result<f64> {
+        let start = Instant::now();
+        let half = |from: usize| items.iter().skip(from).step_by(2).copied();
+        let other = std::thread::scope(|scope| {
+            let other = scope.spawn(|| self.call(half(1), false).map_err(|e| e.to_string()));
+            let one = self.call(half(0), false)?;
+            let other = other.join().map_err(|_| "a thread panicked")??;
+            Ok::<_, Box<dyn std::error::Error>>(one.wrapping_add(other))
+        })?;
+        std::hint::black_box(other);
+        Ok(start.elapsed().as_secs_f64() / items.len() as f64 * 1e6)
+    }
+}
+
+/// A component with one function `list<u8> -> list<u8>`.
+pub(crate) struct Echo {
+    engine: Engine,
+    pre: wasmtime::component::InstancePre<()>,
+    export: ComponentExportIndex,
+}
+
+impl Echo {
+    pub(crate) fn new(text: &str) -> Result<Self> {
+        let engine = engine()?;
+        let component = Component::new(&engine, text)?;
+        let export = component.get_export_index(None, "echo").ok_or("no such export")?;
+        let pre = wasmtime::component::Linker::new(&engine).instantiate_pre(&component)?;
+        Ok(Self { engine, pre, export })
+    }
+
+    /// Microseconds per item on one thread, an instance for each.
+    pub(crate) fn fresh(&self, items: u64, size: usize) -> Result<f64> {
+        let start = Instant::now();
+        for i in 0..items {
+            let item = vec![i as u8; size];
+            let mut store = Store::new(&self.engine, ());
+            store.set_hostcall_fuel(1 << 30);
+            let instance = self.pre.instantiate(&mut store)?;
+            let function = instance.get_func(&mut store, self.export).ok_or("no function")?;
+            let function = function.typed::<(&[u8],), (Vec<u8>,)>(&store)?;
+            let (value,) = function.call(&mut store, (&item,))?;
+            assert_eq!(value.len(), size);
+        }
+        Ok(start.elapsed().as_secs_f64() / items as f64 * 1e6)
+    }
+}
