@@ -274,7 +274,7 @@ fn rows() -> Result<Vec<Row>> {
             "imap-1000",
             1_000_000,
         ),
-        Row::new("imap-unordered, square", move || squares(&k, 2_000_000))
+        Row::new("imap-unordered, square, reused", move || squares(&k, 2_000_000))
             .against("two threads", move || core_two.two_threads(&numbers))
             .cpython("CPython, chunks of 1000", "imap-unordered-1000", 1_000_000)
             .cpython("CPython, chunks of 10000", "imap-unordered-10000", 1_000_000)

@@ -9,6 +9,7 @@
 pub(crate) mod block;
 pub(crate) mod chunk;
 pub(crate) mod feed;
+pub(crate) mod intake;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod store;
@@ -20,6 +21,7 @@ use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
 use chunk::{Cost, Plan};
+use intake::Intake;
 use run::Run;
 use spec::Spec;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -38,6 +40,10 @@ pub(crate) struct Call {
     changed: Condvar,
     /// Room in the window.
     room: Condvar,
+    /// What the feeder has shown, and is not accepted yet.
+    intake: Intake,
+    /// The feeder must take the lock before it shows another item.
+    feeder_called: AtomicBool,
     /// Items that a keeper could take. Kept beside the lock for a keeper's quick look.
     queued: AtomicUsize,
     /// Set with `stop`, for a quick look.
@@ -145,6 +151,8 @@ impl Call {
             inner: Mutex::new(inner),
             changed: Condvar::new(),
             room: Condvar::new(),
+            intake: Intake::default(),
+            feeder_called: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             virtual_time: AtomicU64::new(0),
@@ -159,7 +167,7 @@ impl Call {
 
     /// Whether a keeper may find something here.
     pub(crate) fn may_have_items(&self) -> bool {
-        self.queued.load(Ordering::SeqCst) > 0
+        self.queued.load(Ordering::SeqCst) > 0 || self.intake.has_items()
     }
 
     // ---- towards the workers ----
@@ -167,6 +175,7 @@ impl Call {
     /// Takes the next items, at most `most`, for a worker that has `outstanding` items before it.
     pub(crate) fn take(&self, outstanding: usize, most: usize) -> Option<Handover> {
         let mut inner = self.lock();
+        self.absorb(&mut inner);
         if inner.stop.is_some() || self.gates(&inner) {
             return None;
         }
@@ -228,8 +237,13 @@ impl Call {
         if stops {
             self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
         }
-        // Ends make room for bytes, and a better estimate makes the window wider.
+        // Ends make room for bytes, and a better estimate makes the window wider; but results may
+        // be larger than the items were.
+        self.absorb(&mut inner);
         self.wake_feeder(&inner);
+        if inner.is_crowded(&self.spec) {
+            self.call_feeder();
+        }
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.virtual_time.fetch_add(nanos, Ordering::Relaxed);
         self.leave(inner);
@@ -277,25 +291,61 @@ impl Call {
 
     // ---- from the input ----
 
-    /// Accepts one encoded item. False if the call or its input was stopped.
-    fn accept(&self, item: &[u8]) -> bool {
+    /// Feeder: shows an item, whose frame is given. False if the call or its input was stopped.
+    #[inline]
+    fn show(&self, frame: &mut Vec<u8>) -> bool {
+        if !self.intake.show(frame) && !self.accept_frame(frame) {
+            return false;
+        }
+        if self.core.someone_rests() {
+            self.core.wake_idle();
+        }
+        true
+    }
+
+    /// Accepts what was shown before, and one more item.
+    #[cold]
+    fn accept_frame(&self, frame: &mut Vec<u8>) -> bool {
         let mut inner = self.lock();
+        self.absorb(&mut inner);
         if !inner.is_accepting() {
             return false;
         }
-        if inner.open.is_full() || inner.open.is_empty() {
-            inner.close_block();
+        if self.intake.show(frame) {
+            return true;
         }
-        let before = inner.open.size();
-        inner.open.push(item);
-        inner.item_bytes += (inner.open.size() - before) as u64;
+        inner.close_block();
+        let block = Block::of_frame(inner.store.accepted(), std::mem::take(frame));
+        inner.item_bytes += block.size() as u64;
         inner.store.accept(1);
+        inner.pending.push_back(Span::whole(block));
         self.note_queued(&inner);
-        // Before anybody can end it.
         self.core.stats.submitted(1);
-        drop(inner);
-        self.core.wake_idle();
         true
+    }
+
+    /// Accepts what the feeder has shown.
+    fn absorb(&self, inner: &mut Inner) {
+        if !self.intake.has_items() {
+            return;
+        }
+        if !inner.is_accepting() {
+            self.intake.clear();
+            return;
+        }
+        while self.intake.has_items() {
+            if inner.open.is_full() || inner.open.is_empty() {
+                inner.close_block();
+            }
+            let (items, bytes) = (inner.open.len(), inner.open.size());
+            self.intake.take(&mut inner.open);
+            let items = inner.open.len() - items;
+            inner.item_bytes += (inner.open.size() - bytes) as u64;
+            inner.store.accept(items);
+            // Before anybody can end them.
+            self.core.stats.submitted(items as u64);
+        }
+        self.note_queued(inner);
     }
 
     /// Accepts a block of encoded items, whose first index must be the next one.
@@ -305,6 +355,7 @@ impl Call {
             return false;
         }
         let items = block.len();
+        self.absorb(&mut inner);
         inner.close_block();
         inner.item_bytes += block.size() as u64;
         inner.store.accept(items);
@@ -325,6 +376,7 @@ impl Call {
             return false;
         }
         // The open block holds neighbours only.
+        self.absorb(&mut inner);
         inner.close_block();
         let index = inner.store.accepted();
         inner.store.accept(1);
@@ -348,9 +400,11 @@ impl Call {
     /// The input is over: it ended, or failed with `error`.
     pub(crate) fn end_input(self: &Arc<Self>, error: Option<InputError>) {
         let mut inner = self.lock();
+        self.absorb(&mut inner);
         if matches!(inner.input, Input::Open) {
             inner.input = error.map_or(Input::Ended, Input::Failed);
         }
+        self.call_feeder();
         self.leave(inner);
     }
 
@@ -377,8 +431,10 @@ impl Call {
             Stop::Cancelled { .. } => TaskErrorKind::Cancelled,
             Stop::Terminated | Stop::Failed(_) => TaskErrorKind::Terminated,
         };
+        self.absorb(inner);
         inner.stop = Some(stop);
         self.stopped.store(true, Ordering::SeqCst);
+        self.call_feeder();
         inner.pending.clear();
         inner.open = Block::default();
         inner.item_bytes = 0;
@@ -447,6 +503,12 @@ impl Inner {
     fn is_complete(&self) -> bool {
         let closed = !matches!(self.input, Input::Open);
         closed && self.store.ended() == self.store.accepted()
+    }
+
+    /// Whether items and results fill the window.
+    fn is_crowded(&self, spec: &Spec) -> bool {
+        let held = self.item_bytes + self.result_bytes;
+        spec.window.as_ref().is_some_and(|window| held >= window.bytes)
     }
 
     /// Whether the results that are here fill the window.
