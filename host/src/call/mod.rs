@@ -20,7 +20,7 @@ use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
-use chunk::{Cost, Plan};
+use chunk::{Cost, Plan, Supply};
 use intake::Intake;
 use run::Run;
 use spec::Spec;
@@ -70,7 +70,8 @@ struct Inner {
     stop: Option<Stop>,
     cost: Cost,
     wakers: Vec<Waker>,
-    waiting: usize,
+    /// Those who wait for outcomes, and those who wait for the end.
+    waiting: [usize; 2],
     /// The feeder waits for room.
     feeder_waits: bool,
     /// False while callbacks have yet to run.
@@ -121,7 +122,12 @@ pub(crate) struct Handover {
     /// Items that may still be outstanding when the next chunk is taken.
     pub(crate) ahead: usize,
     pub(crate) per_item: Option<Duration>,
+    /// A moment later there will be more.
+    pub(crate) streams: bool,
 }
+
+/// So many quick items at once are a stream of them.
+const STREAM: usize = 8;
 
 impl Call {
     pub(crate) fn new(core: Arc<Core>, spec: Spec) -> Arc<Self> {
@@ -137,7 +143,7 @@ impl Call {
             stop: None,
             cost: Cost::default(),
             wakers: Vec::new(),
-            waiting: 0,
+            waiting: [0; 2],
             feeder_waits: false,
             callbacks_done: !spec.callbacks,
             callback_panic: None,
@@ -179,14 +185,18 @@ impl Call {
         if inner.stop.is_some() || self.gates(&inner) {
             return None;
         }
-        let queued = inner.pending.items() + inner.open.len();
-        let last = !matches!(inner.input, Input::Open);
-        let mut plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        let open = matches!(inner.input, Input::Open);
+        let supply = Supply {
+            queued: inner.pending.items() + inner.open.len(),
+            processes: self.core.processes(),
+            window: open.then(|| self.window_items(&inner)),
+        };
+        let mut plan = self.spec.chunk.plan(&inner.cost, supply);
         if inner.is_full(&self.spec) && !self.core.someone_joins() {
             // Only the item that all results wait for is let through, not its whole chunk.
-            plan = Plan { items: 1, ahead: 0 };
+            plan = Plan { items: 1, ahead: 0, least: 1 };
         }
-        if outstanding > plan.ahead {
+        if outstanding > plan.ahead || (outstanding > 0 && plan.items < plan.least) {
             return None;
         }
         if inner.pending.items() == 0 {
@@ -196,7 +206,9 @@ impl Call {
         inner.in_flight += span.len();
         let per_item = inner.cost.per_item();
         self.note_queued(&inner);
-        Some(Handover { span, ahead: plan.ahead, per_item })
+        // Of quick items that come in numbers, more are about to come.
+        let streams = open && plan.ahead > 0 && span.len() >= STREAM;
+        Some(Handover { span, ahead: plan.ahead, per_item, streams })
     }
 
     /// Takes back items that were not started, to the front of the queue.
@@ -454,7 +466,12 @@ impl Call {
         let over = !inner.over && inner.is_complete() && inner.in_flight == 0;
         inner.over |= over;
         let wakers = std::mem::take(&mut inner.wakers);
-        let waiting = inner.waiting > 0;
+        let complete = inner.is_complete();
+        let waiting = match inner.waiting {
+            [0, 0] => false,
+            [0, _] => complete,
+            _ => complete || inner.store.has_next(),
+        };
         drop(inner);
         if waiting {
             self.changed.notify_all();

@@ -28,6 +28,15 @@ pub(super) struct Room {
     pub(super) bytes: u64,
 }
 
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    /// The next outcomes, or the end.
+    Outcomes,
+    /// That the call is complete, or ready.
+    End,
+}
+
 /// What ended a whole call, for handles.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -42,22 +51,23 @@ impl Call {
     fn wait_until<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner>,
+        what: Awaited,
         deadline: Option<Instant>,
     ) -> Option<MutexGuard<'a, Inner>> {
-        inner.waiting += 1;
+        inner.waiting[what as usize] += 1;
         let mut inner = match deadline {
             None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    inner.waiting -= 1;
+                    inner.waiting[what as usize] -= 1;
                     return None;
                 }
                 let waited = self.changed.wait_timeout(inner, left);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        inner.waiting -= 1;
+        inner.waiting[what as usize] -= 1;
         Some(inner)
     }
 
@@ -68,7 +78,7 @@ impl Call {
             if let Some(next) = self.look(&mut inner) {
                 return Some(next);
             }
-            inner = self.wait_until(inner, deadline)?;
+            inner = self.wait_until(inner, Awaited::Outcomes, deadline)?;
         }
     }
 
@@ -145,7 +155,7 @@ impl Call {
         }
     }
 
-    fn window_items(&self, inner: &Inner) -> u64 {
+    pub(super) fn window_items(&self, inner: &Inner) -> u64 {
         let chunk = self.spec.chunk.size(&inner.cost);
         let ahead = chunk.saturating_mul(4).saturating_mul(self.core.processes());
         let default = ahead.max(64) as u64;
@@ -232,7 +242,7 @@ impl Call {
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> bool {
         let mut inner = self.lock();
         while !(inner.is_complete() && inner.callbacks_done) {
-            match self.wait_until(inner, deadline) {
+            match self.wait_until(inner, Awaited::End, deadline) {
                 Some(again) => inner = again,
                 None => return false,
             }
@@ -253,7 +263,7 @@ impl Call {
     pub(crate) fn wait_complete(&self) {
         let mut inner = self.lock();
         while !inner.is_complete() {
-            match self.wait_until(inner, None) {
+            match self.wait_until(inner, Awaited::End, None) {
                 Some(again) => inner = again,
                 None => return,
             }
@@ -294,7 +304,7 @@ impl Call {
             if !taken.is_empty() || inner.is_complete() {
                 return taken;
             }
-            match self.wait_until(inner, None) {
+            match self.wait_until(inner, Awaited::Outcomes, None) {
                 Some(again) => inner = again,
                 None => return taken,
             }

@@ -23,6 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// A worker without items is looked after so often, and so long a time apart, while its keeper
+/// expects more of them at any moment.
+const LOOKS: u32 = 2;
+const LINGER: Duration = Duration::from_micros(50);
+
 /// One worker with all that its keeper knows of it.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -44,6 +49,8 @@ pub(crate) struct Link {
     wary: bool,
     /// The worker rang since the last turn.
     rung: bool,
+    /// How often to look for more items before the worker counts as idle.
+    looks: u32,
 }
 
 impl Link {
@@ -61,6 +68,7 @@ impl Link {
             per_item: None,
             wary: false,
             rung: false,
+            looks: 0,
         }
     }
 
@@ -71,6 +79,16 @@ impl Link {
     /// Whether the worker has nothing.
     pub(super) fn is_idle(&self) -> bool {
         self.flight.len() == 0
+    }
+
+    /// Waits a moment for more items, if the worker has none and they are about to come: else each
+    /// of them would ring for a keeper, while they are quicker than a bell. False if it is idle.
+    pub(super) fn linger(&mut self) -> Result<bool, Parting> {
+        if !self.is_idle() || self.looks == 0 {
+            return Ok(false);
+        }
+        self.looks -= 1;
+        self.sleep(Instant::now().checked_add(LINGER)).map(|()| true)
     }
 
     /// Whether the worker has an item of this call.
@@ -339,6 +357,7 @@ impl Link {
             self.worker.ring.commit()?;
             self.worker.ring_if_asleep();
             (self.ahead, self.per_item) = (handover.ahead, handover.per_item);
+            self.looks = if handover.streams { LOOKS } else { 0 };
             self.wary = false;
         }
         if !rest.is_empty() {

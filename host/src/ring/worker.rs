@@ -74,6 +74,8 @@ pub(crate) struct WorkerRing {
     context: Option<Context>,
     /// Number of the next item to claim; equals the number of ended ones between items.
     next: Count,
+    /// What the host wanted its bell at when it was rung last; not a count before that.
+    rung_at: u32,
     /// The bytes of an item that did not fit into the arena.
     large: Vec<u8>,
 }
@@ -89,6 +91,7 @@ impl WorkerRing {
             free_to: ARENA as u64,
             context: None,
             next: Count::ZERO,
+            rung_at: u32::MAX,
             large: Vec::new(),
         }
     }
@@ -118,8 +121,13 @@ impl WorkerRing {
         let control = self.region.control();
         let ended = self.next;
         let claim = control.word.claim();
-        let due = ended.since(Count::from_bits(control.bell_at.load(Ordering::Relaxed))) < 1 << 30;
+        let bell_at = control.bell_at.load(Ordering::Relaxed);
+        // Once is enough: a host that asks for the same again looks at the results before it sleeps.
+        let due = bell_at != self.rung_at && ended.since(Count::from_bits(bell_at)) < 1 << 30;
         if due || claim == Claim::Empty || self.results_crowd() {
+            if due {
+                self.rung_at = bell_at;
+            }
             self.ring_host()?;
         }
         let item = match claim {
