@@ -201,6 +201,7 @@ impl WorkerRing {
     fn read_large(&mut self, len: u64) -> Result<(), Stop> {
         self.use_up(HEAD as u64)?;
         self.large.clear();
+        self.large.reserve(usize::try_from(len).unwrap_or(0));
         while (self.large.len() as u64) < len {
             let tail = self.await_bytes(1)?;
             let there = (tail - self.items_head).min(ARENA as u64);
