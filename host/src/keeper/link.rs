@@ -139,8 +139,9 @@ impl Link {
 
     /// Takes the results that are there, which frees their room, and delivers them.
     pub(super) fn gather(&mut self) -> Result<(), Parting> {
-        self.worker.ring.take(&mut self.inbox)?;
-        self.worker.ring_if_asleep();
+        if self.worker.ring.take(&mut self.inbox)? {
+            self.worker.wake();
+        }
         let sorted = batch::sort(&mut self.worker.ring, &mut self.flight, &mut self.inbox);
         self.worker.items += sorted.items as u64;
         let ended = self.worker.ring.end(sorted.items);
