@@ -32,6 +32,9 @@ const CRAWL: u64 = 4;
 const LOOKS: u32 = 2;
 const LINGER: Duration = Duration::from_micros(50);
 
+/// Most room that is made for a result which has not come as a whole.
+const MOST_RESERVED: usize = 64 << 20;
+
 /// One worker with all that its keeper knows of it.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -143,6 +146,8 @@ impl Link {
             self.worker.wake();
         }
         let sorted = batch::sort(&mut self.worker.ring, &mut self.flight, &mut self.inbox);
+        // A large result comes in pieces, and must not be moved again for each of them.
+        self.inbox.reserve(self.worker.ring.missing(&self.inbox).min(MOST_RESERVED));
         self.worker.items += sorted.items as u64;
         let ended = self.worker.ring.end(sorted.items);
         for leg in sorted.again {

@@ -265,6 +265,14 @@ impl HostRing {
         Ok((next <= taken.len()).then_some(Found { kind: head.kind, bytes, next }))
     }
 
+    /// Bytes of the result at the front of `taken` that have not come.
+    pub(crate) fn missing(&self, taken: &[u8]) -> usize {
+        let head = taken.first_chunk().copied().and_then(Head::<ResultKind>::decode);
+        let len = head.filter(|head| head.len <= self.max_result).and_then(|head| framed(head.len));
+        let len = len.and_then(|len| usize::try_from(len).ok());
+        len.map_or(0, |len| len.saturating_sub(taken.len()))
+    }
+
     /// Marks the `n` oldest outstanding items as ended: their results were taken and checked. They
     /// must have been claimed: a result for an unclaimed item is a lie.
     pub(crate) fn end(&mut self, n: usize) -> Result<(), Violation> {
