@@ -116,7 +116,8 @@ impl WorkerRing {
 
     /// Ends the item before, claims the next one if it is there already, and wakes the host if it
     /// wants to know.
-    #[inline]
+    // Returned through memory, an item is written in words and read in pairs of them, which stalls.
+    #[inline(always)]
     pub(crate) fn claim(&mut self) -> Result<Option<Claimed>, Stop> {
         let control = self.region.control();
         let ended = self.next;
@@ -156,7 +157,7 @@ impl WorkerRing {
         self.free_to - self.results_tail < HALF && self.room() < HALF
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_item(&mut self) -> Result<Claimed, Stop> {
         let mut head = self.head()?;
         if head.kind == ItemKind::Context {
@@ -177,7 +178,7 @@ impl WorkerRing {
         Ok(Claimed { context, place })
     }
 
-    #[inline]
+    #[inline(always)]
     fn head(&mut self) -> Result<Head<ItemKind>, Stop> {
         self.await_bytes(HEAD as u64)?;
         let raw = self.region.head::<HEAD>(Stream::Items, self.items_head);
