@@ -3,6 +3,8 @@
 //! This module must not return into the embedder's program, nor write anywhere but to the host.
 
 pub(crate) mod compiler;
+#[cfg(test)]
+pub(crate) mod evil;
 pub(crate) mod serve;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start what they like")]

@@ -18,10 +18,16 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     // First of all: what this opens and keeps is denied later on.
     before_walls();
     walls::offer_to_oom_killer();
+    #[cfg(test)]
+    super::evil::before_hello(&control)?;
     send(&control, &Hello::ours())?;
     let [ring, artifact, bell, host_bell] = fds::receive_fds::<4>(&control)?;
     let setup: WorkerSetup = receive(&control)?;
     check_parent(setup.host_pid)?;
+    #[cfg(test)]
+    let mut host_bell = host_bell;
+    #[cfg(test)]
+    let evil = super::evil::Plan::new(&setup.config.env, &control, &ring, &mut host_bell)?;
     if let Some(threads) = other_threads() {
         let reason = format!(
             "the worker process has {threads} threads before its work begins: something else in \
@@ -70,6 +76,8 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
         ring.leave_note(&missing.to_string());
         sys::exit_now(STATUS_UNSEALED);
     }
+    #[cfg(test)]
+    let mut guest = evil.with(&mut guest);
     let stop = serve::serve(&mut ring, &mut guest);
     ring.leave_note(&stop.to_string());
     Ok(())

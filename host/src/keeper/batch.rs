@@ -3,6 +3,7 @@
 //! This module must not believe a result before it was checked.
 
 use super::Parting;
+use super::bounds::Bounds;
 use super::flight::Flight;
 use super::worker::Worker;
 use crate::call::block::Span;
@@ -92,7 +93,8 @@ impl Batch {
         let (index, attempts, size) = (front.index(), front.attempts(), front.bytes().len());
         let form = front.call.spec.form;
         // A result that makes no sense leaves its item among those that were started.
-        let found = self.check(taken.header.kind, form, start, index, attempts)?;
+        let bounds = worker.bounds;
+        let found = self.check(taken.header.kind, form, start, (index, attempts), bounds)?;
         worker.ring.end()?;
         worker.items += 1;
         if let Found::Error(error) = &found {
@@ -122,16 +124,21 @@ impl Batch {
         kind: ResultKind,
         form: Form,
         start: usize,
-        index: u64,
-        attempts: u32,
+        (index, attempts): (u64, u32),
+        bounds: Bounds,
     ) -> Result<Found, Violation> {
         let buffer = self.values.buffer();
         let end = buffer.len();
         match kind {
-            ResultKind::Value => Ok(Found::Value(self.values.add(start..end, attempts, None))),
+            ResultKind::Value => {
+                bounds.value(end.saturating_sub(start))?;
+                Ok(Found::Value(self.values.add(start..end, attempts, None)))
+            }
             ResultKind::LoggedValue => {
                 let mut rest = buffer.get(start..).unwrap_or(&[]);
                 let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
+                bounds.logs(&logs)?;
+                bounds.value(rest.len())?;
                 let start = end - rest.len();
                 Ok(Found::Value(self.values.add(start..end, attempts, Some(logs))))
             }
@@ -139,6 +146,8 @@ impl Batch {
                 let bytes = buffer.split_off(start);
                 let (mut failure, logs) =
                     report::decode_failure(&bytes).ok_or(Violation::Report)?;
+                bounds.logs(&logs)?;
+                bounds.value(failure.payload.as_ref().map_or(0, Vec::len))?;
                 // Only binary payloads become Rust values again; the message has all of them as text.
                 failure.payload = failure.payload.filter(|_| form == Form::Binary);
                 Ok(Found::Error(TaskError::new(index, attempts, failure, logs)))

@@ -11,15 +11,16 @@ use crate::call::Delivery;
 use crate::call::store::Out;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
-use crate::pool::core::Strike;
 use crate::pool::error::{PoolError, PoolErrorKind};
+use crate::pool::strikes::Strike;
 use crate::process::Ended;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Link {
-    /// Kills what is left of a worker, reaps it, and settles its items.
-    pub(super) fn bury(mut self, mut parting: Parting) {
+    /// Kills what is left of a worker, reaps it, and settles its items. Gives the pause before the
+    /// next worker: none, unless this one ended too early and not for the first time.
+    pub(super) fn bury(mut self, mut parting: Parting) -> Duration {
         let ended = self.worker.end();
         if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_))
             && let Some(last) = self.collect_last()
@@ -32,6 +33,7 @@ impl Link {
             Err(_) => self.flight.len(),
         };
         let worked = self.worker.items > 0 || started > 0;
+        let started = if started == 0 { usize::from(self.is_suspect(&parting)) } else { started };
         let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
@@ -57,11 +59,22 @@ impl Link {
             }
             _ => None,
         };
-        if let Some(cause) = cause {
-            // A worker that was idle may have been ended by somebody; that alone breaks no pool.
-            let weight = if was_idle { Strike::Passing } else { Strike::Lasting };
-            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), weight);
-        }
+        let Some(cause) = cause else { return Duration::ZERO };
+        // A worker that was idle may have been ended by somebody.
+        let strike = if was_idle { Strike::Passing } else { Strike::Lasting };
+        self.core.strike(seat, PoolError::new(PoolErrorKind::Broken, cause), strike)
+    }
+
+    /// Whether the next item of a worker that died is to be blamed although it was not begun, as
+    /// far as the worker said: it is the second one that died there. Else an item that makes
+    /// workers lie about their claims could end one after the other, until the pool breaks.
+    fn is_suspect(&self, parting: &Parting) -> bool {
+        let Some(front) = self.flight.front() else { return false };
+        matches!(parting, Parting::Died | Parting::Broken(_))
+            // Where nothing ever works, it is not the item.
+            && self.core.stats.snapshot().values > 0
+            && self.core.recipe.config.initializer.is_none()
+            && self.core.suspect(front.call, front.index())
     }
 
     /// Takes the results that the worker published before it died. Gives a better reason for its

@@ -11,7 +11,7 @@ use super::batch::{self, Batch};
 use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
-use super::{ANNOUNCED, KILL_LOOK, Parting, SILENCE, SLACK};
+use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
@@ -92,6 +92,7 @@ impl Link {
         self.share()?;
         self.top_up()?;
         let due = self.enforce()?;
+        let due = self.watch_silence(due)?;
         self.seat().show(self.flight.len(), self.unclaimed());
         Ok(due)
     }
@@ -140,7 +141,7 @@ impl Link {
 
     fn deliver(&self, batch: &mut Batch, elapsed: Duration) {
         let (items, failed) = batch.deliver(&self.core, elapsed);
-        self.core.worker_works();
+        self.core.worker_works(self.seat);
         let worker = self.seat;
         self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
     }
@@ -228,13 +229,6 @@ impl Link {
         let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).max(KILL_LOOK));
         let look = now.checked_add(look);
         if !reading.running {
-            let preparing = self.core.recipe.config.initializer.is_some();
-            if unended == 0
-                && !preparing
-                && now.duration_since(self.seen.1.max(self.since)) >= SILENCE
-            {
-                return Err(Violation::Silence.into());
-            }
             let prepared = self.enforce_preparation(now, timeout)?;
             return Ok([look, prepared].into_iter().flatten().min());
         }

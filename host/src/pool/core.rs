@@ -6,12 +6,13 @@
 //!
 //! 1. `close` refuses new calls. Calls that were accepted go on, their remaining input included.
 //! 2. A call that is over leaves the queue. With the pool closed and the queue empty, keepers end.
-//! 3. `terminate`, or too many workers that end before they run anything, ends every call at once;
-//!    keepers kill their workers and end.
+//! 3. `terminate`, or workers that on every seat end before they run anything ([`Strikes`]), ends
+//!    every call at once; keepers kill their workers and end.
 //! 4. The last keeper to end wakes whoever joins. Nothing waits for feeders: one that is blocked in
 //!    its input ends when the input lets it.
 
 use super::error::PoolError;
+use super::strikes::{Strike, Strikes, Verdict};
 use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
@@ -36,22 +37,6 @@ pub(crate) struct Recipe {
     pub(crate) data_limit: Option<u64>,
 }
 
-/// Deaths before the first item (see [`Strike`]) that break the pool, besides one for each
-/// worker.
-const STRIKES: usize = 5;
-const STRIKE_TIME: Duration = Duration::from_secs(10);
-
-/// How much an early death of a worker tells against the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strike {
-    /// Forgotten after [`STRIKE_TIME`].
-    Passing,
-    /// Remembered until some item has ended: what fails slowly must not fail for ever.
-    Lasting,
-    /// It will not be better next time.
-    Fatal,
-}
-
 /// The shared middle of a pool.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -66,13 +51,14 @@ pub(crate) struct Core {
     /// Virtual time of the call that was served last.
     clock: AtomicU64,
     joining: AtomicUsize,
-    /// There are strikes, so that working workers need the lock only then.
-    struck: AtomicBool,
+    /// Held by a keeper that starts a worker after there was no room for one: two that try at once
+    /// may each take what the other one lacks.
+    scarce: Mutex<()>,
     /// Keepers must kill their workers and end.
     ending: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     calls: VecDeque<Arc<Call>>,
     /// Keepers that found nothing to do.
@@ -82,7 +68,7 @@ struct Queue {
     /// Threads that run, or wait to run, callbacks.
     callbacks: usize,
     ready_once: bool,
-    strikes: VecDeque<(Strike, Instant)>,
+    strikes: Strikes,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,17 +82,26 @@ enum Phase {
 
 impl Core {
     pub(crate) fn new(recipe: Recipe, seats: Vec<Seat>) -> Arc<Self> {
+        let queue = Queue {
+            calls: VecDeque::new(),
+            idle: Vec::new(),
+            phase: Phase::Open,
+            keepers: 0,
+            callbacks: 0,
+            ready_once: false,
+            strikes: Strikes::new(seats.len()),
+        };
         Arc::new(Self {
             recipe,
             seats,
             stats: Stats::default(),
             observers: Observers::default(),
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
+            scarce: Mutex::new(()),
             changed: Condvar::new(),
             idle: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             joining: AtomicUsize::new(0),
-            struck: AtomicBool::new(false),
             ending: AtomicBool::new(false),
         })
     }
@@ -279,9 +274,15 @@ impl Core {
         self.changed.notify_all();
     }
 
+    /// To be held while a worker is started for which there was no room before.
+    pub(crate) fn scarcity(&self) -> MutexGuard<'_, ()> {
+        self.scarce.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A worker is ready for items.
-    pub(crate) fn worker_ready(&self) {
+    pub(crate) fn worker_ready(&self, seat: usize) {
         let mut queue = self.lock();
+        queue.strikes.ready(seat);
         if !queue.ready_once {
             queue.ready_once = true;
             drop(queue);
@@ -289,26 +290,32 @@ impl Core {
         }
     }
 
-    /// Items have ended on some worker, so workers work.
-    pub(crate) fn worker_works(&self) {
-        if self.struck.swap(false, Ordering::Relaxed) {
-            self.lock().strikes.clear();
+    /// Items have ended on this seat's worker, so it works.
+    pub(crate) fn worker_works(&self, seat: usize) {
+        if self.seats.get(seat).is_some_and(Seat::was_struck) {
+            self.lock().strikes.worked(seat);
         }
     }
 
-    /// A worker ended before it had run anything. Too many of these break the pool: `cause` then
-    /// is what pending and new calls are told.
-    pub(crate) fn strike(&self, cause: PoolError, strike: Strike) {
+    /// A worker ended, and this item would have been its next one. True if this was so before.
+    pub(crate) fn suspect(&self, call: &Arc<Call>, index: u64) -> bool {
+        self.lock().strikes.suspect((Arc::as_ptr(call).addr(), index), Instant::now())
+    }
+
+    /// A worker could not be started, or ended before it had run anything. Gives the time after
+    /// which the seat may try again. If none of the seats gets any further, the pool breaks, and
+    /// `cause` is what pending and new calls are told.
+    pub(crate) fn strike(&self, seat: usize, cause: PoolError, strike: Strike) -> Duration {
+        if let Some(seat) = self.seats.get(seat) {
+            seat.strike();
+        }
         let mut queue = self.lock();
-        let now = Instant::now();
-        queue.strikes.retain(|(strike, at)| {
-            *strike != Strike::Passing || now.duration_since(*at) < STRIKE_TIME
-        });
-        queue.strikes.push_back((strike, now));
-        self.struck.store(true, Ordering::Relaxed);
-        let out = strike == Strike::Fatal || queue.strikes.len() >= STRIKES + self.seats.len();
-        if !out || matches!(queue.phase, Phase::Terminated | Phase::Broken(_)) {
-            return;
+        match queue.strikes.add(seat, strike, Instant::now()) {
+            Verdict::Pause(pause) => return pause,
+            Verdict::Break if matches!(queue.phase, Phase::Terminated | Phase::Broken(_)) => {
+                return Duration::ZERO;
+            }
+            Verdict::Break => {}
         }
         queue.phase = Phase::Broken(cause.clone());
         let calls = std::mem::take(&mut queue.calls);
@@ -319,6 +326,7 @@ impl Core {
         }
         self.wake_all();
         self.changed.notify_all();
+        Duration::ZERO
     }
 
     /// Waits until the first worker is ready.

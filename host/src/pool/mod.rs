@@ -14,6 +14,7 @@ pub(crate) mod handle;
 pub(crate) mod iter;
 pub(crate) mod module;
 mod processes;
+pub(crate) mod strikes;
 mod submit;
 
 use self::core::Core;

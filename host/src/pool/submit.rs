@@ -212,7 +212,8 @@ impl Call {
         if size as u64 <= limit {
             return Step::Item;
         }
-        let text = format!("the item has {size} bytes, the limit is {limit} (`max_input`, `--max-line`)");
+        let text =
+            format!("the item has {size} bytes, the limit is {limit} (`max_input`, `--max-line`)");
         let used = Some((size as u64, limit));
         Step::Misfit(Failure { used, ..Failure::new(TaskErrorKind::BadInput, text) })
     }
