@@ -12,8 +12,9 @@ use crate::call::store::Out;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::error::{PoolError, PoolErrorKind};
-use crate::pool::strikes::Strike;
+use crate::pool::strikes::{Strike, Suspect};
 use crate::process::Ended;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,11 @@ impl Link {
             // Where nothing ever works, it is not the item.
             && self.core.stats.snapshot().values > 0
             && self.core.recipe.config.initializer.is_none()
-            && self.core.suspect(front.call, front.index())
+            && self.core.suspect(Suspect {
+                item: (Arc::as_ptr(front.call).addr(), front.index()),
+                seat: self.seat,
+                proven: self.worker.items > 0,
+            })
     }
 
     /// Takes the results that the worker published before it died. Gives a better reason for its

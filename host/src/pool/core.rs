@@ -12,7 +12,7 @@
 //!    its input ends when the input lets it.
 
 use super::error::PoolError;
-use super::strikes::{Strike, Strikes, Verdict};
+use super::strikes::{Strike, Strikes, Suspect, Verdict};
 use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
@@ -297,9 +297,10 @@ impl Core {
         }
     }
 
-    /// A worker ended, and this item would have been its next one. True if this was so before.
-    pub(crate) fn suspect(&self, call: &Arc<Call>, index: u64) -> bool {
-        self.lock().strikes.suspect((Arc::as_ptr(call).addr(), index), Instant::now())
+    /// A worker ended, and this item would have been its next one. True if it is to be blamed: see
+    /// [`Strikes::suspect`].
+    pub(crate) fn suspect(&self, suspect: Suspect) -> bool {
+        self.lock().strikes.suspect(Instant::now(), suspect)
     }
 
     /// A worker could not be started, or ended before it had run anything. Gives the time after

@@ -54,8 +54,15 @@ pub(crate) struct Strikes {
     suspects: VecDeque<(Suspect, Instant)>,
 }
 
-/// Which item: its call, by some number, and its index.
-pub(crate) type Suspect = (usize, u64);
+/// An item at whose turn a worker ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspect {
+    /// Its call, by some number, and its index.
+    pub(crate) item: (usize, u64),
+    pub(crate) seat: usize,
+    /// The worker had ended other items, so it is none that can do nothing.
+    pub(crate) proven: bool,
+}
 
 /// Suspects that are remembered.
 const SUSPECTS: usize = 64;
@@ -117,17 +124,20 @@ impl Strikes {
         Verdict::Pause(pause)
     }
 
-    /// A worker ended when it was this item's turn. True if that happened before: then it is the
-    /// item, or a worker that says it had not begun it and lies.
-    pub(crate) fn suspect(&mut self, item: Suspect, now: Instant) -> bool {
+    /// A worker ended when it was this item's turn. True if that happened before, and not just to
+    /// workers of one seat that can do nothing: then it is the item, or rather a worker that says
+    /// it had not begun it and lies.
+    pub(crate) fn suspect(&mut self, now: Instant, suspect: Suspect) -> bool {
         self.suspects.retain(|(_, at)| now.saturating_duration_since(*at) < STRIKE_TIME);
-        let known = self.suspects.iter().position(|(suspect, _)| *suspect == item);
-        if let Some(known) = known {
-            self.suspects.remove(known);
+        let known = self.suspects.iter().position(|(known, _)| known.item == suspect.item);
+        let known = known.and_then(|at| self.suspects.remove(at)).map(|(known, _)| known);
+        if let Some(known) = known
+            && (known.proven || suspect.proven || known.seat != suspect.seat)
+        {
             return true;
         }
         self.suspects.truncate(SUSPECTS - 1);
-        self.suspects.push_front((item, now));
+        self.suspects.push_front((suspect, now));
         false
     }
 
@@ -226,13 +236,18 @@ mod tests {
 
     #[test]
     fn an_item_is_suspected_the_second_time() {
-        let mut strikes = Strikes::new(1);
+        let mut strikes = Strikes::new(2);
         let now = Instant::now();
-        assert!(!strikes.suspect((1, 7), now) && !strikes.suspect((2, 7), now));
-        assert!(strikes.suspect((1, 7), now) && !strikes.suspect((1, 7), now));
-        assert!(!strikes.suspect((2, 7), now + Duration::from_secs(60)), "that was long ago");
+        let of = |call, seat, proven| Suspect { item: (call, 7), seat, proven };
+        assert!(!strikes.suspect(now, of(1, 0, true)) && !strikes.suspect(now, of(2, 0, false)));
+        assert!(strikes.suspect(now, of(1, 0, false)), "the first of them could do something");
+        assert!(!strikes.suspect(now, of(2, 0, false)), "it may be the seat");
+        assert!(strikes.suspect(now, of(2, 1, false)), "it is not the seat");
+        assert!(!strikes.suspect(now, of(2, 1, false)), "that was settled");
+        let later = now + Duration::from_secs(60);
+        assert!(!strikes.suspect(later, of(2, 0, true)), "that was long ago");
         for index in 0..1000 {
-            strikes.suspect((3, index), now);
+            strikes.suspect(later, Suspect { item: (3, index), seat: 0, proven: true });
         }
         assert!(strikes.suspects.len() <= SUSPECTS);
     }

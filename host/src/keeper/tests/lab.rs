@@ -59,10 +59,19 @@ impl Site {
     /// Makes only the first `n` workers evil.
     pub(super) fn tokens(self, n: usize) -> Self {
         fs::create_dir(self.lab.path("tokens")).unwrap();
+        self.add_tokens(n);
+        self
+    }
+
+    pub(super) fn add_tokens(&self, n: usize) {
         for token in 0..n {
             fs::write(self.lab.path("tokens").join(token.to_string()), b"").unwrap();
         }
-        self
+    }
+
+    pub(super) fn take_tokens(&self) {
+        let tokens = fs::read_dir(self.lab.path("tokens")).unwrap();
+        tokens.for_each(|token| drop(fs::remove_file(token.unwrap().path())));
     }
 
     pub(super) fn tokens_left(&self) -> usize {
@@ -207,6 +216,7 @@ pub(super) fn alone<F: FnOnce()>(body: F) {
     );
     let output = run(name, limit);
     assert!(output.0 && output.1.contains("1 passed"), "{name}: {}", output.1);
+    print!("{}", output.1);
 }
 
 fn run(name: &str, limit: Duration) -> (bool, String) {
