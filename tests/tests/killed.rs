@@ -4,7 +4,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test that cannot go on fails, and may start what it likes"
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, may start what it likes, and tells what it saw"
 )]
 
 use sandpool::{Cache, Pool, TaskModule};

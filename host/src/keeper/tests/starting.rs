@@ -98,7 +98,7 @@ fn an_idle_pool_that_cannot_keep_a_worker_breaks_and_says_so() {
 /// Leaves this process room for so many descriptors, while the body runs.
 fn with_room<T>(room: usize, body: impl FnOnce() -> T) -> T {
     let old = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(500), ..old.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(500), ..old }).unwrap();
     let mut nulls: Vec<_> =
         std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).take(500).collect();
     assert!((room..500).contains(&nulls.len()));
