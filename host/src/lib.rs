@@ -45,7 +45,9 @@ mod child;
 #[doc(hidden)]
 pub mod cli;
 mod codec;
+mod compiled;
 mod description;
+pub mod doctor;
 mod event;
 mod guest;
 mod keeper;
@@ -62,7 +64,7 @@ pub use cache::Cache;
 pub use codec::types::{Signature, Type};
 pub use description::{Description, Form, FunctionInfo, ImportInfo, ModuleKind, Needs};
 pub use event::{Events, PoolEvent, PoolStats, WorkerEnd};
-pub use limits::Limits;
+pub use limits::{CompileLimits, Limits};
 pub use outcome::{Logs, TaskError, TaskErrorKind};
 pub use pool::Pool;
 pub use pool::builder::{DirAccess, Instance, PoolBuilder};

@@ -1,6 +1,7 @@
-//! The limits of one item, as data with documented defaults.
+//! The limits of one item, and of compiling a module, as data with documented defaults.
 //!
-//! This module must not enforce anything: the keeper owns the clock, the guest layer the rest.
+//! This module must not enforce anything: the keeper owns the clock of items, the host that of
+//! compilers, the guest layer and the walls the rest.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -38,5 +39,23 @@ impl Default for Limits {
             fuel: None,
             input: 64 * MIB,
         }
+    }
+}
+
+/// What compiling one module may use: most engines, wasmtime among them, take superlinear time for
+/// some small modules, and do not call that a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CompileLimits {
+    /// Wall clock from the greeting of the compiler process to the end of its answer; it may use no
+    /// more processor time either. It is killed at the deadline. Default: 60 s.
+    pub timeout: Duration,
+    /// Bytes of memory of the compiler process, which bound the artifact too. Default: 2 GiB.
+    pub memory: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(60), memory: 2048 * MIB }
     }
 }

@@ -10,7 +10,9 @@
 )]
 
 mod apply;
+mod caching;
 mod callbacks;
+mod compiling;
 mod exactness;
 mod fairness;
 mod faults;

@@ -4,10 +4,10 @@
 
 use super::check_parent;
 use crate::guest;
-use crate::process::fds;
+use crate::process::{fds, sys};
 use crate::walls::{self, Profile, Sandbox, lists};
 use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, receive, send};
-use rustix::fd::{AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -19,15 +19,17 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     check_parent(setup.host_pid)?;
     // As a file, since behind the filter a stream's own calls are denied.
     let mut control = File::from(OwnedFd::from(control));
+    // Where memory ends, the host is to hear it: the process then dies of its filter.
+    sys::redirect_stderr(control.as_fd())?;
     guest::before_compiling(setup.settings);
     if setup.sandbox == Sandbox::Strict {
         let fds = lists::Fds {
             input: vec![module.as_raw_fd()],
-            output: vec![control.as_raw_fd()],
+            output: vec![control.as_raw_fd(), 2],
             ..lists::Fds::default()
         };
         let profile = Profile::compiler(fds, setup.budget);
-        if let Err(missing) = walls::confine(&profile).and_then(|()| walls::seal(&profile)) {
+        if let Err(missing) = walls::confine(&profile).and_then(|_| walls::seal(&profile)) {
             return send(&control, &CompilerAnswer::Unsealed(missing.to_string()));
         }
     }

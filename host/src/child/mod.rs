@@ -2,9 +2,11 @@
 //!
 //! This module must not return into the embedder's program, nor write anywhere but to the host.
 
+mod attack;
 pub(crate) mod compiler;
 #[cfg(test)]
 pub(crate) mod evil;
+mod probe;
 pub(crate) mod serve;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start what they like")]
@@ -33,13 +35,17 @@ pub(crate) fn run(role: Role) -> ! {
     let _ = setsid();
     // A folder that is to be unmounted must not be held by a worker.
     let _ = rustix::process::chdir("/");
-    walls::first();
+    if role != Role::Probe {
+        // A probe shows what each wall does, so it raises them itself.
+        walls::first();
+    }
     let died = set_parent_process_death_signal(Some(Signal::KILL));
     // A panic must end in this module, not in the default abort path of the embedder's program.
     std::panic::set_hook(Box::new(|_| sys::exit_now(STATUS_PANICKED)));
     let done = died.map_err(io::Error::from).and_then(|()| match role {
         Role::Worker => worker::run(control),
         Role::Compiler => compiler::run(control),
+        Role::Probe => probe::run(control),
     });
     sys::exit_now(if done.is_ok() { 0 } else { STATUS_FAILED })
 }

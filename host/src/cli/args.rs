@@ -66,6 +66,8 @@ Examples:
     IstarmapUnordered(MapArgs),
     /// Tells what a module is: functions with signatures, imports and grants, size, compile time
     Inspect(InspectArgs),
+    /// Attacks the sandbox, and tells what of it holds on this machine
+    Doctor(DoctorArgs),
     /// Runs golden cases against a module: function, arguments, expected value or error
     #[command(before_help = "\
 Examples:
@@ -124,6 +126,13 @@ pub(super) struct MapArgs {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long, env = "SANDPOOL_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct InspectArgs {
     /// The task module: a component, a core module (.wasm or .wat), or a WASI command
     #[arg(value_hint = ValueHint::FilePath)]
@@ -131,6 +140,8 @@ pub(super) struct InspectArgs {
     /// Print one JSON object
     #[arg(long, env = "SANDPOOL_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) compiling: CompileArgs,
 }
 
 #[derive(Args, Debug)]
@@ -285,9 +296,24 @@ pub(super) struct PoolArgs {
     #[arg(default_value = "strict")]
     pub(super) sandbox: SandboxForm,
     #[command(flatten)]
+    pub(super) compiling: CompileArgs,
+    #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) grants: GrantArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits of compiling the module")]
+pub(super) struct CompileArgs {
+    /// Wall clock, and processor time
+    #[arg(long, value_name = "DUR", env = "SANDPOOL_COMPILE_TIMEOUT", hide_env = true)]
+    #[arg(default_value = "60s", value_parser = units::duration)]
+    pub(super) compile_timeout: Duration,
+    /// Memory of the process that compiles
+    #[arg(long, value_name = "SIZE", env = "SANDPOOL_COMPILE_MEMORY", hide_env = true)]
+    #[arg(default_value = "2GiB", value_parser = units::size)]
+    pub(super) compile_memory: u64,
 }
 
 #[derive(Args, Debug)]

@@ -27,6 +27,7 @@ fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
         init,
         init_args,
         max_tasks_per_child,
+        compiling,
         sandbox,
         limits,
         grants,
@@ -39,6 +40,8 @@ fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
         );
     }
     let mut builder = Pool::builder(module)
+        .compile_timeout(compiling.compile_timeout)
+        .compile_memory(compiling.compile_memory)
         .memory(limits.memory)
         .max_output(limits.max_output)
         .deterministic(grants.deterministic)

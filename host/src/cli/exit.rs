@@ -88,7 +88,9 @@ pub(super) fn of(error: &anyhow::Error) -> Exit {
 fn of_build(kind: BuildErrorKind) -> Exit {
     match kind {
         BuildErrorKind::Usage | BuildErrorKind::NoSuchFunction => Exit::Usage,
-        BuildErrorKind::Unreadable | BuildErrorKind::Refused => Exit::Module,
+        BuildErrorKind::Unreadable | BuildErrorKind::Refused | BuildErrorKind::CompileLimit => {
+            Exit::Module
+        }
         BuildErrorKind::Workers => Exit::Pool,
     }
 }

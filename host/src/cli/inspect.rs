@@ -2,11 +2,12 @@
 //!
 //! This module must not run the module; the description says all of it.
 
-use super::args::InspectArgs;
+use super::args::{CompileArgs, InspectArgs};
 use super::exit::Exit;
 use super::output::{self, Results};
 use super::units::show_size;
 use crate::description::{Description, FunctionInfo, ImportInfo, ModuleKind};
+use crate::limits::CompileLimits;
 use crate::pool::module::TaskModule;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 /// Runs the verb.
 pub(super) fn execute(args: &InspectArgs) -> anyhow::Result<Exit> {
-    let description = TaskModule::from_file(&args.task)?.describe()?;
+    let CompileArgs { compile_timeout: timeout, compile_memory: memory } = args.compiling;
+    let limits = CompileLimits { timeout, memory };
+    let description = TaskModule::from_file(&args.task)?.describe_within(limits)?;
     let text =
         if args.json { format!("{}\n", as_json(&description)) } else { as_text(&description) };
     let mut results = Results::open()?;

@@ -6,6 +6,7 @@
 mod apply;
 mod args;
 mod config;
+mod doctor;
 mod exit;
 mod forms;
 mod input;
@@ -68,6 +69,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
         Command::Istarmap(args) => map::execute(&args, star(lazy), &interrupts),
         Command::IstarmapUnordered(args) => map::execute(&args, star(unordered), &interrupts),
         Command::Inspect(args) => inspect::execute(&args),
+        Command::Doctor(args) => doctor::execute(&args),
         Command::Test(args) => test::execute(&args, &interrupts),
     }
 }

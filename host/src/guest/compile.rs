@@ -2,6 +2,7 @@
 //!
 //! This module must not run anything of the module; it is meant for a throw-away process.
 
+use super::budget::{Budget, Excess};
 use super::{describe, engine, imports};
 use crate::description::{Description, EngineSettings, ImportInfo, Needs};
 use std::time::Instant;
@@ -19,6 +20,16 @@ enum Shape {
     Component,
 }
 
+impl Shape {
+    fn invalid(&self, error: &wasmtime::Error) -> String {
+        let name = match self {
+            Self::Module => "core module",
+            Self::Component => "component",
+        };
+        format!("it is not a valid {name}: {}", one_line(error))
+    }
+}
+
 /// Compiles `module` (binary or text) for this machine.
 ///
 /// # Errors
@@ -31,9 +42,14 @@ pub(crate) fn compile(
     let shape = sniff(module)?;
     let engine = engine::compiler(settings).map_err(|error| one_line(&error))?;
     let code = module.strip_prefix(BYTE_ORDER_MARK).unwrap_or(module);
+    let code = wat::parse_bytes(code).map_err(|error| shape.invalid(&error.into()))?;
+    Budget::default().check(&code).map_err(|excess| match excess {
+        Excess::Part(text) => text,
+        Excess::Malformed(error) => shape.invalid(&error.into()),
+    })?;
     let compiled = match shape {
-        Shape::Module => core(&engine, code)?,
-        Shape::Component => component(&engine, code)?,
+        Shape::Module => core(&engine, &code)?,
+        Shape::Component => component(&engine, &code)?,
     };
     let Compiled { artifact, functions, imports: (imports, wasi), needs } = compiled;
     if functions.callable.is_empty() {
@@ -61,7 +77,8 @@ struct Compiled {
 }
 
 fn core(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
-    let module = Module::new(engine, bytes).map_err(|error| invalid("core module", &error))?;
+    let module =
+        Module::from_binary(engine, bytes).map_err(|error| Shape::Module.invalid(&error))?;
     Ok(Compiled {
         imports: imports::of_module(&module)?,
         functions: describe::module(&module),
@@ -71,7 +88,8 @@ fn core(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
 }
 
 fn component(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
-    let component = Component::new(engine, bytes).map_err(|error| invalid("component", &error))?;
+    let component =
+        Component::from_binary(engine, bytes).map_err(|error| Shape::Component.invalid(&error))?;
     Ok(Compiled {
         imports: imports::of_component(&component)?,
         functions: describe::component(engine, &component),
@@ -192,10 +210,6 @@ fn skip_block(text: &str) -> &str {
             rest = chars.as_str();
         }
     }
-}
-
-fn invalid(what: &str, error: &wasmtime::Error) -> String {
-    format!("it is not a valid {what}: {}", one_line(error))
 }
 
 /// The causes of an error as one line, outermost first.

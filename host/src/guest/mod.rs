@@ -3,6 +3,7 @@
 //! Everything that names wasmtime is below this module (and in `artifact`). It must not know
 //! processes, rings or walls, and must never start a thread.
 
+mod budget;
 mod call;
 mod compile;
 mod component;

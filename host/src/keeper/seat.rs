@@ -5,7 +5,7 @@
 
 use super::Parting;
 use super::link::Link;
-use super::worker::poll_until;
+use crate::process::watch::poll_until;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;

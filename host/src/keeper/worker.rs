@@ -5,12 +5,12 @@
 use super::bounds::Bounds;
 use super::silence::Silence;
 use crate::pool::core::Recipe;
+use crate::process::watch::poll_until;
 use crate::process::{Child, Ended, Role, fds, spawn};
 use crate::ring::{HostRing, Region, map};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::time::{Duration, Instant};
@@ -240,19 +240,4 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
 /// What a worker says may be anybody's words: on one line, of a bounded length.
 fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2000).collect()
-}
-
-/// Waits until one of the set is ready, or the deadline passes.
-pub(super) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
-    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let timeout = left.map(|left| Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    });
-    match poll(set, timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => {}
-        // Only exhausted kernel memory is left; the caller looks at everything anyway, and the
-        // pause keeps it from spinning.
-        Err(_) => std::thread::sleep(Duration::from_millis(1)),
-    }
 }

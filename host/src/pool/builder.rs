@@ -3,7 +3,7 @@
 //! This module must not start anything before every option was checked.
 
 use super::Pool;
-use super::compile;
+use super::compile::{self, Means};
 use super::core::{Core, Recipe};
 use super::error::{BuildError, BuildErrorKind};
 use super::module::TaskModule;
@@ -13,7 +13,7 @@ use crate::codec;
 use crate::description::{DirGrant, EngineSettings, GuestConfig};
 use crate::keeper;
 use crate::keeper::seat::Seat;
-use crate::limits::Limits;
+use crate::limits::{CompileLimits, Limits};
 use crate::process::Program;
 use crate::walls::Sandbox;
 use serde::Serialize;
@@ -56,6 +56,7 @@ pub struct PoolBuilder {
     deterministic: bool,
     program: Program,
     cache: Cache,
+    compile_limits: CompileLimits,
     sandbox: Sandbox,
     data_limit: Option<u64>,
 }
@@ -76,6 +77,7 @@ impl std::fmt::Debug for PoolBuilder {
             deterministic,
             program,
             cache,
+            compile_limits,
             sandbox,
             data_limit,
         } = self;
@@ -92,6 +94,7 @@ impl std::fmt::Debug for PoolBuilder {
             .field("deterministic", deterministic)
             .field("worker_program", program)
             .field("cache", cache)
+            .field("compile_limits", compile_limits)
             .field("sandbox", sandbox)
             .field("worker_memory", data_limit)
             .finish()
@@ -113,6 +116,7 @@ impl PoolBuilder {
             deterministic: false,
             program: Program::default(),
             cache: Cache::default(),
+            compile_limits: CompileLimits::default(),
             sandbox: Sandbox::default(),
             data_limit: None,
         }
@@ -248,6 +252,20 @@ impl PoolBuilder {
         Self { cache, ..self }
     }
 
+    /// Wall clock and processor time of compiling the module; see [`CompileLimits::timeout`]. Zero
+    /// is refused. Default: 60 s.
+    pub fn compile_timeout(mut self, timeout: Duration) -> Self {
+        self.compile_limits.timeout = timeout;
+        self
+    }
+
+    /// Bytes of memory of the process that compiles the module; see [`CompileLimits::memory`].
+    /// Default: 2 GiB.
+    pub fn compile_memory(mut self, bytes: u64) -> Self {
+        self.compile_limits.memory = bytes;
+        self
+    }
+
     /// Whether workers and compilers stand behind the walls of the operating system. Default:
     /// [`Sandbox::Strict`], which makes [`build`](Self::build) fail where a mandatory wall is
     /// missing.
@@ -271,10 +289,13 @@ impl PoolBuilder {
     /// [`BuildError`], whose kind tells whose fault it is: an option, the module, or the system.
     ///
     /// # Blocking
-    /// As long as compiling takes, the first time a module is seen; some milliseconds later on.
+    /// As long as compiling takes, the first time a module is seen, but no longer than it
+    /// [may take](Self::compile_timeout); some milliseconds later on. Who builds a pool for a module
+    /// that another thread, or another process with the same [cache](Self::cache), is compiling waits
+    /// for that, and no longer than as long once more.
     ///
     /// # Worker death
-    /// A compiler that dies is an error that says how. Workers that die before they are ready are
+    /// A compiler that dies is an error that says how, and which limit it met. Workers that die before they are ready are
     /// replaced a bounded number of times.
     pub fn build(self) -> Result<Pool, BuildError> {
         let usage = |message: &str| BuildError::new(BuildErrorKind::Usage, message);
@@ -296,8 +317,14 @@ impl PoolBuilder {
         }
         let settings =
             EngineSettings { fuel: self.limits.fuel.is_some(), deterministic: self.deterministic };
-        let compiled =
-            compile::obtain(&self.module, settings, &self.program, self.sandbox, &self.cache)?;
+        let means = Means {
+            settings,
+            sandbox: self.sandbox,
+            limits: self.compile_limits,
+            program: &self.program,
+            cache: &self.cache,
+        };
+        let compiled = compile::obtain(&self.module, &means)?;
         let description = compiled.description;
         let reuse = self.initializer.is_some() || self.instance == Some(Instance::Reuse);
         let only_commands = description.functions.iter().all(|function| function.is_command());

@@ -1,150 +1,141 @@
 //! From a module to an artifact: out of the cache, or out of a compiler process.
 //!
-//! This module must not compile anything itself, nor trust what the compiler process says: lengths
-//! are checked, and the artifact is only ever loaded by workers.
+//! This module must not compile anything itself, nor trust what the compiler process says: the
+//! host waits for it no longer than allowed ([`timed`]), checks lengths ([`talk`]), and the artifact
+//! is only ever loaded by workers. Callers who want the same at the same time share one compiler
+//! ([`share`]).
+
+mod share;
+mod talk;
+mod timed;
+mod verdict;
 
 use super::error::{BuildError, BuildErrorKind};
-use super::module::TaskModule;
+use super::module::{MAX_MODULE, TaskModule};
 use crate::cache::{Cache, Key};
-use crate::description::{Description, EngineSettings};
-use crate::process::{Program, Role, fds, spawn};
+use crate::compiled::Compiled;
+use crate::description::EngineSettings;
+use crate::limits::CompileLimits;
+use crate::process::watch::poll_until;
+use crate::process::{Child, Ended, Program, Role, spawn};
 use crate::walls::Sandbox;
-use crate::walls::rlimits::Budget;
-use crate::wire::control::{CompilerAnswer, CompilerSetup, Hello, receive, send};
-use rustix::fd::{AsFd as _, OwnedFd};
-use std::io::{self, Read as _};
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use rustix::event::{PollFd, PollFlags};
+use share::Errand;
+use std::time::{Duration, Instant};
+use talk::{Answer, Fault, Talk};
 
 /// Longest silence of a child that has been started and is to greet.
 pub(crate) const GREETING: Duration = Duration::from_secs(30);
-/// What compiling one module may take.
-const BUDGET: Budget = Budget { data: 4 << 30, cpu: Some(Duration::from_secs(60)), files: false };
-/// Largest artifact that is taken from a compiler.
-const MAX_ARTIFACT: u64 = 2 << 30;
+/// Time for a compiler to end once it has said all.
+const MOMENT: Duration = Duration::from_secs(1);
 
-/// A usable module.
-#[derive(Debug)]
-pub(crate) struct Compiled {
-    pub(crate) description: Description,
-    /// Sealed: nobody can change it any more.
-    pub(crate) artifact: OwnedFd,
-    pub(crate) artifact_len: u64,
+/// How a module is compiled, and where artifacts are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Means<'a> {
+    pub(crate) settings: EngineSettings,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) limits: CompileLimits,
+    pub(crate) program: &'a Program,
+    pub(crate) cache: &'a Cache,
 }
 
 /// Finds or makes the artifact of a module.
-pub(crate) fn obtain(
-    module: &TaskModule,
-    settings: EngineSettings,
-    program: &Program,
-    sandbox: Sandbox,
-    cache: &Cache,
-) -> Result<Compiled, BuildError> {
-    let store = cache.open();
-    let key = Key::of(module.bytes(), settings);
-    let cached = store.as_ref().and_then(|store| store.get(&key));
-    let (description, artifact) = match cached {
-        Some(found) => found,
-        None => {
-            let made = compile(module, settings, program, sandbox)?;
-            if let Some(store) = &store {
-                store.put(&key, &made.0, &made.1);
-            }
-            made
-        }
+pub(crate) fn obtain(module: &TaskModule, means: &Means<'_>) -> Result<Compiled, BuildError> {
+    if means.limits.timeout.is_zero() {
+        let text = "the time for compiling must be longer than zero";
+        return Err(BuildError::new(BuildErrorKind::Usage, text));
+    }
+    find_or_make(module.bytes(), means).map_err(|error| error.of(module.name()))
+}
+
+/// As [`obtain`], of bytes that have no name: others may have given them another.
+fn find_or_make(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError> {
+    if module.len() as u64 > MAX_MODULE {
+        let text = format!("is larger than {} MiB", MAX_MODULE >> 20);
+        return Err(BuildError::new(BuildErrorKind::Refused, text));
+    }
+    let store = means.cache.open();
+    let key = Key::of(module, means.settings);
+    let find = || store.as_ref()?.get(&key);
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    let errand = Errand {
+        key: key.clone(),
+        program: means.program.clone(),
+        sandbox: means.sandbox,
+        limits: means.limits,
     };
-    let artifact_len = artifact.len() as u64;
-    let artifact = fds::sealed_file("sandpool-artifact", &artifact).map_err(|error| {
-        let text = format!("cannot keep the artifact of `{}` in memory: {error}", module.name());
-        BuildError::new(BuildErrorKind::Workers, text)
+    let compiled = share::once(errand, || {
+        // Other processes with the same folder do not wait for us longer than for a compiler.
+        let patience = Instant::now().checked_add(means.limits.timeout);
+        let until = patience.unwrap_or_else(|| Instant::now() + GREETING);
+        let _turn = store.as_ref().and_then(|store| store.turn(&key, until));
+        // Somebody may have done it since we looked.
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        let made = compile(module, means)?;
+        if let Some(store) = &store {
+            store.put(&key, &made);
+        }
+        Ok(made)
     })?;
-    Ok(Compiled { description, artifact, artifact_len })
+    compiled.share().map_err(|error| failed(format!("cannot share the artifact: {error}")))
+}
+
+fn failed(text: String) -> BuildError {
+    BuildError::new(BuildErrorKind::Workers, text)
 }
 
 /// Compiles in a process of its own.
-fn compile(
-    module: &TaskModule,
-    settings: EngineSettings,
-    program: &Program,
-    sandbox: Sandbox,
-) -> Result<(Description, Vec<u8>), BuildError> {
-    let name = module.name();
-    let failed = |text: String| BuildError::new(BuildErrorKind::Workers, text);
-    let mut child = spawn(Role::Compiler, program).map_err(|error| failed(error.to_string()))?;
-    let talked = child.control().and_then(|control| talk(control, module, settings, sandbox));
+fn compile(module: &[u8], means: &Means<'_>) -> Result<Compiled, BuildError> {
+    let mut child =
+        spawn(Role::Compiler, means.program).map_err(|error| failed(error.to_string()))?;
+    let talked = Talk::new(&child, module, means).and_then(Talk::run);
     child.close_control();
-    match talked {
-        Ok(Ok(made)) => {
+    let fault = match talked {
+        Ok(answer) => {
             child.reap_soon();
-            Ok(made)
+            return match answer {
+                Answer::Made(made) => Ok(made),
+                Answer::Refused(why) => Err(BuildError::new(BuildErrorKind::Refused, why)),
+            };
         }
-        Ok(Err(reason)) => {
-            Err(BuildError::new(BuildErrorKind::Refused, format!("`{name}`: {reason}")))
+        Err(fault) => fault,
+    };
+    // Whatever it is doing, dropping the child kills it.
+    Err(match fault {
+        Fault::BrokenOff => verdict::of(end_of(&mut child), &means.limits),
+        Fault::Late => verdict::late(&means.limits),
+        Fault::OutOfMemory => verdict::out_of_memory(&means.limits),
+        Fault::Nonsense(what) => {
+            let text = format!("the compiler process answers nonsense: {what}");
+            BuildError::new(BuildErrorKind::Refused, text)
         }
-        Err(error) if is_broken_off(&error) => {
-            let ended = child.reap_soon();
-            Err(BuildError::new(
-                BuildErrorKind::Refused,
-                format!("`{name}`: the compiler process {ended} before it had an answer"),
-            ))
-        }
-        Err(error) => Err(failed(format!("`{name}`: the compiler process: {error}"))),
-    }
-}
-
-fn is_broken_off(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset)
-}
-
-type Answer = Result<(Description, Vec<u8>), String>;
-
-fn talk(
-    control: &UnixStream,
-    module: &TaskModule,
-    settings: EngineSettings,
-    sandbox: Sandbox,
-) -> io::Result<Answer> {
-    let bytes = fds::sealed_file("sandpool-module", module.bytes())?;
-    control.set_read_timeout(Some(GREETING))?;
-    let hello: Hello = receive(control).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::Error::other(format!(
-            "it did not become one within {} s (does the worker program link sandpool, and call \
-             `sandpool::init()` where there is no hook before `main`?)",
-            GREETING.as_secs()
+        Fault::Mute => failed(format!(
+            "the compiler process did not become one within {} s (does the worker program link \
+             sandpool, and call `sandpool::init()` where there is no hook before `main`?)",
+            greeting(&means.limits).as_secs_f64()
         )),
-        _ => error,
-    })?;
-    // How long compiling may take is not for this place to say; if the process ends, so does the
-    // stream.
-    control.set_read_timeout(None)?;
-    if let Err(mismatch) = hello.check() {
-        return Err(io::Error::other(mismatch));
-    }
-    fds::send_fds(control, &[bytes.as_fd()])?;
-    let module_len = module.bytes().len() as u64;
-    let host_pid = std::process::id();
-    let setup = CompilerSetup { settings, sandbox, budget: BUDGET, module_len, host_pid };
-    send(control, &setup)?;
-    match receive(control)? {
-        CompilerAnswer::Refused(reason) => Ok(Err(one_line(&reason))),
-        CompilerAnswer::Unsealed(reason) => Err(io::Error::other(one_line(&reason))),
-        CompilerAnswer::Compiled { description, artifact_len } => {
-            if artifact_len > MAX_ARTIFACT {
-                let limit = MAX_ARTIFACT >> 20;
-                return Ok(Err(format!("its artifact is larger than {limit} MiB")));
-            }
-            let mut artifact = Vec::new();
-            control.take(artifact_len).read_to_end(&mut artifact)?;
-            if artifact.len() as u64 != artifact_len {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            Ok(Ok((*description, artifact)))
-        }
-    }
+        Fault::System(error) => failed(format!("the compiler process: {error}")),
+    })
 }
 
-/// The compiler had the module's bytes in its hands, so its words may be anybody's.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2000).collect()
+/// Longest silence of a compiler that is to greet: no longer than compiling may take.
+fn greeting(limits: &CompileLimits) -> Duration {
+    GREETING.min(limits.timeout)
+}
+
+/// How a child that closed its stream has ended; `None` if it goes on without it.
+fn end_of(child: &mut Child) -> Option<Ended> {
+    let deadline = Instant::now() + MOMENT;
+    while Instant::now() < deadline {
+        let mut set = [PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)];
+        poll_until(&mut set, Some(deadline));
+        if !set[0].revents().is_empty() {
+            return Some(child.reap());
+        }
+    }
+    None
 }

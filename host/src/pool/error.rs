@@ -23,8 +23,12 @@ pub enum BuildErrorKind {
     Usage,
     /// The module cannot be read.
     Unreadable,
-    /// The module cannot be used: not Wasm, invalid, an import that nobody provides, too large.
+    /// The module cannot be used: not Wasm, invalid, an import that nobody provides, too many parts,
+    /// or it brings the compiler down.
     Refused,
+    /// Compiling the module takes more time or memory than [`CompileLimits`](crate::CompileLimits)
+    /// give it.
+    CompileLimit,
     /// No such function, or nothing says which.
     NoSuchFunction,
     /// Workers cannot be started.
@@ -34,6 +38,11 @@ pub enum BuildErrorKind {
 impl BuildError {
     pub(crate) fn new(kind: BuildErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// The same, about the module of this name.
+    pub(crate) fn of(self, name: &str) -> Self {
+        Self { message: format!("`{name}`: {}", self.message), ..self }
     }
 
     /// What sort of error this is.

@@ -2,10 +2,11 @@
 //!
 //! This module must not look into the bytes; that is the compiler's part.
 
-use super::compile;
+use super::compile::{self, Means};
 use super::error::{BuildError, BuildErrorKind};
 use crate::cache::Cache;
 use crate::description::{Description, EngineSettings};
+use crate::limits::CompileLimits;
 use crate::process::Program;
 use crate::walls::Sandbox;
 use std::fs::File;
@@ -13,8 +14,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Largest module that is read.
-const MAX_MODULE: u64 = 512 << 20;
+/// Largest module that is read, and compiled.
+pub(super) const MAX_MODULE: u64 = 256 << 20;
 
 /// A task module: a component, a core module (`.wasm`, or `.wat` text), or a WASI command.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl std::fmt::Debug for TaskModule {
 }
 
 impl TaskModule {
-    /// Reads a module from a file of at most 512 MiB.
+    /// Reads a module from a file of at most 256 MiB.
     ///
     /// # Errors
     /// If it cannot be read, or is larger. Whether it is a module turns out in
@@ -55,7 +56,8 @@ impl TaskModule {
         Ok(Self::from_bytes(name, bytes))
     }
 
-    /// A module that is in memory already; `name` is for messages.
+    /// A module that is in memory already; `name` is for messages. One of more than 256 MiB will be
+    /// refused.
     #[must_use]
     pub fn from_bytes(name: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) -> Self {
         Self { name: name.into(), bytes: bytes.into() }
@@ -78,16 +80,26 @@ impl TaskModule {
     /// As [`PoolBuilder::build`](crate::PoolBuilder::build).
     ///
     /// # Blocking
-    /// As long as compiling takes.
+    /// As long as compiling takes, at most 60 s.
     pub fn describe(&self) -> Result<Description, BuildError> {
-        let settings = EngineSettings::default();
-        let found = compile::obtain(
-            self,
-            settings,
-            &Program::ThisExecutable,
-            Sandbox::Strict,
-            &Cache::User,
-        )?;
-        Ok(found.description)
+        self.describe_within(CompileLimits::default())
+    }
+
+    /// As [`describe`](Self::describe), with other limits.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe).
+    ///
+    /// # Blocking
+    /// As long as compiling takes and may take.
+    pub fn describe_within(&self, limits: CompileLimits) -> Result<Description, BuildError> {
+        let means = Means {
+            settings: EngineSettings::default(),
+            sandbox: Sandbox::Strict,
+            limits,
+            program: &Program::ThisExecutable,
+            cache: &Cache::User,
+        };
+        Ok(compile::obtain(self, &means)?.description)
     }
 }

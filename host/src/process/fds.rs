@@ -17,9 +17,18 @@ const MAX_FDS: usize = 4;
 
 /// Copies `bytes` into a file in memory that nobody can change any more.
 pub(crate) fn sealed_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
-    let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut file = File::from(fd);
+    let mut file = open_file(name)?;
     file.write_all(bytes)?;
+    seal(file)
+}
+
+/// An empty file in memory, to be filled and [sealed](seal).
+pub(crate) fn open_file(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?))
+}
+
+/// Makes a file in memory one that nobody can change any more.
+pub(crate) fn seal(mut file: File) -> io::Result<OwnedFd> {
     // A receiver shares the position.
     file.rewind()?;
     let fd = OwnedFd::from(file);

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 
 const WORKER: &str = "sandpool-role: worker";
 const COMPILER: &str = "sandpool-role: compiler";
+const PROBE: &str = "sandpool-role: probe";
 
 /// What a child is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Role {
     Worker,
     /// Turns one module into an artifact.
     Compiler,
+    /// Attacks its own walls, so that it is known whether they hold.
+    Probe,
 }
 
 impl Role {
@@ -26,11 +29,12 @@ impl Role {
         match self {
             Self::Worker => WORKER,
             Self::Compiler => COMPILER,
+            Self::Probe => PROBE,
         }
     }
 
     fn from_name(name: &OsStr) -> Option<Self> {
-        [Self::Worker, Self::Compiler].into_iter().find(|role| name == role.name())
+        [Self::Worker, Self::Compiler, Self::Probe].into_iter().find(|role| name == role.name())
     }
 
     /// The role this process was started for; `None` for an ordinary host.

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Which executable becomes the child.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Program {
     /// This one, by the kernel's own link to it: right also after the file was replaced.
     #[default]

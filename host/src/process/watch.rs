@@ -9,6 +9,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,5 +144,20 @@ impl Drop for Child {
             self.kill();
             self.reap();
         }
+    }
+}
+
+/// Waits until one of the set is ready, or the deadline passes.
+pub(crate) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    let timeout = left.map(|left| Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    });
+    match poll(set, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        // Only exhausted kernel memory is left; the caller looks at everything anyway, and the
+        // pause keeps it from spinning.
+        Err(_) => std::thread::sleep(Duration::from_millis(1)),
     }
 }

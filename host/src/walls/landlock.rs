@@ -5,8 +5,9 @@
 use super::{Missing, Wall};
 use crate::description::DirGrant;
 use ::landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
-    PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
+    PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
+    RulesetStatus, Scope,
 };
 
 /// The newest interface that this module knows; on an older kernel as much of it as there is.
@@ -35,11 +36,12 @@ impl Folder {
     }
 }
 
-/// Denies everything that this kernel's Landlock can deny, but the granted folders.
+/// Denies everything that this kernel's Landlock can deny, but the granted folders; gives its
+/// version.
 ///
 /// # Errors
 /// Where the kernel has no Landlock.
-pub(crate) fn restrict(folders: &[Folder]) -> Result<(), Missing> {
+pub(crate) fn restrict(folders: &[Folder]) -> Result<i32, Missing> {
     let missing = |error: RulesetError| Missing::new(Wall::Landlock, error);
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -59,7 +61,10 @@ pub(crate) fn restrict(folders: &[Folder]) -> Result<(), Missing> {
                       refuses it";
         return Err(Missing::new(Wall::Landlock, reason));
     }
-    Ok(())
+    Ok(match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => effective_abi.min(NEWEST) as i32,
+        _ => 0,
+    })
 }
 
 /// What may be done in a granted folder: never run a program or make a device there.

@@ -140,6 +140,7 @@ impl Profile {
 pub(crate) fn first() {
     let _ = rustix::thread::set_no_new_privs(true);
     let _ = sys::deny_write_execute();
+    identity::drop_administration();
 }
 
 /// Where memory runs out, a worker is to go before its host.
@@ -148,11 +149,21 @@ pub(crate) fn offer_to_oom_killer() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
-/// Takes files, network, other processes, identity and privileges away.
+/// Takes files, network, other processes, identity and privileges away; gives the version of
+/// Landlock that holds.
 ///
 /// # Errors
 /// The first mandatory wall that cannot be raised. The process must not go on then.
-pub(crate) fn confine(profile: &Profile) -> Result<(), Missing> {
+pub(crate) fn confine(profile: &Profile) -> Result<i32, Missing> {
+    let abi = confine_without_filter(profile)?;
+    if !profile.loading.is_empty() {
+        filter::install(&profile.loading, &profile.fds)?;
+    }
+    Ok(abi)
+}
+
+/// The first step without its filter; gives the version of Landlock that holds.
+pub(crate) fn confine_without_filter(profile: &Profile) -> Result<i32, Missing> {
     no_new_privileges()?;
     let _ = sys::deny_write_execute();
     rlimits::early()?;
@@ -160,12 +171,9 @@ pub(crate) fn confine(profile: &Profile) -> Result<(), Missing> {
     identity::drop_privileges(profile.folders.is_empty())?;
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| Missing::new(Wall::Identity, format!("no death signal: {errno}")))?;
-    landlock::restrict(&profile.folders)?;
+    let abi = landlock::restrict(&profile.folders)?;
     undumpable()?;
-    match profile.loading.as_slice() {
-        [] => Ok(()),
-        loading => filter::install(loading, &profile.fds),
-    }
+    Ok(abi)
 }
 
 /// Takes away what only loading needed. After this the process can compute, and talk to its host.

@@ -5,7 +5,7 @@
 
 use super::{Missing, Wall};
 use crate::limits::Limits;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -40,17 +40,24 @@ pub(crate) fn worker_data(limits: &Limits) -> u64 {
     .fold(0, u64::saturating_add)
 }
 
+const NONE: [(Resource, &str); 5] = [
+    (Resource::Core, "core"),
+    (Resource::Nproc, "nproc"),
+    (Resource::Memlock, "memlock"),
+    (Resource::Sigpending, "sigpending"),
+    (Resource::Msgqueue, "msgqueue"),
+];
+
 /// What nothing needs, not even loading: core files, children, locked memory, queued signals,
 /// message queues.
 pub(crate) fn early() -> Result<(), Missing> {
-    let none = [
-        (Resource::Core, "core"),
-        (Resource::Nproc, "nproc"),
-        (Resource::Memlock, "memlock"),
-        (Resource::Sigpending, "sigpending"),
-        (Resource::Msgqueue, "msgqueue"),
-    ];
-    none.into_iter().try_for_each(|(resource, name)| set(resource, name, 0))
+    NONE.into_iter().try_for_each(|(resource, name)| set(resource, name, 0))
+}
+
+/// The names of those that are not closed.
+pub(crate) fn open() -> Vec<String> {
+    let open = NONE.into_iter().filter(|(resource, _)| getrlimit(*resource).maximum != Some(0));
+    open.map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Memory, processor time, and where no folder was granted also files and descriptors: what is
@@ -77,7 +84,7 @@ fn set(resource: Resource, name: &str, most: u64) -> Result<(), Missing> {
 
 /// Lowers a limit; one that is lower already (`ulimit`) stays.
 fn apply(resource: Resource, name: &str, wanted: Rlimit) -> Result<(), Missing> {
-    let ceiling = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let lower = |value: Option<u64>| Some(value.unwrap_or(u64::MAX).min(ceiling));
     let limit = Rlimit { current: lower(wanted.current), maximum: lower(wanted.maximum) };
     setrlimit(resource, limit)

@@ -85,6 +85,10 @@ pub(crate) enum CompilerAnswer {
     Unsealed(String),
 }
 
+/// What comes instead of a message when a child's memory ends: the beginning of what the standard
+/// library says then. As a length it would be too long.
+pub(crate) const OUT_OF_MEMORY: [u8; 4] = *b"memo";
+
 /// Writes one message.
 pub(crate) fn send(mut stream: impl Write, message: &impl Serialize) -> io::Result<()> {
     let mut frame = vec![0; 4];
@@ -108,7 +112,9 @@ pub(crate) fn receive<T: DeserializeOwned>(mut stream: impl Read) -> io::Result<
     }
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
+    // Not as it comes: text that ends too soon is no end of the stream.
+    serde_json::from_slice(&bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]

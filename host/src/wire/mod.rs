@@ -3,6 +3,7 @@
 //! This module must not know processes or threads; it reads and writes byte streams.
 
 pub(crate) mod control;
+pub(crate) mod probe;
 pub(crate) mod report;
 
 /// Version of everything that both sides must agree on: ring, frames, control messages.

@@ -2,9 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and threads of their own")]
 
+mod cache;
 mod cases;
 mod forms;
 mod items;
 mod signals;
 mod statuses;
 mod support;
+mod walls;

@@ -1,0 +1,89 @@
+//! Machines that lack a wall: the pool is refused by name, unless it was told to do without.
+
+use sandpool::{Cache, Instance, Pool, TaskModule};
+use std::process::{Command, Output};
+
+fn poor_host(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_poor-host")).args(args).output().expect("it starts")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// isolation.md §D 55.
+#[test]
+fn a_missing_mandatory_wall_is_refused_by_name() {
+    for (lacking, wall) in [
+        ("landlock", "Landlock"),
+        ("landlock-refused", "Landlock"),
+        ("seccomp", "seccomp"),
+        ("no-new-privs", "no-new-privileges"),
+        ("dumpable", "undumpable"),
+        ("rlimits", "resource limits"),
+    ] {
+        let output = poor_host(&[lacking]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(3), "{lacking}: {text}");
+        assert_eq!(text.lines().count(), 1, "{lacking}: {text}");
+        assert!(text.contains(&format!("the wall `{wall}` cannot be raised")), "{lacking}: {text}");
+        let off = poor_host(&[lacking, "sandbox-off"]);
+        assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+    }
+}
+
+#[test]
+fn what_older_kernels_and_containers_lack_is_done_without() {
+    for lacking in ["mdwe", "namespaces"] {
+        let output = poor_host(&[lacking]);
+        assert_eq!(output.status.code(), Some(0), "{lacking}: {}", said(&output));
+    }
+}
+
+/// Root that may not become another user: a wall fewer than was promised, so it is refused.
+#[test]
+fn root_that_cannot_become_nobody_is_refused() {
+    let root = rustix::process::geteuid().is_root();
+    let output = poor_host(&["setuid"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(if root { 3 } else { 0 }), "{text}");
+    assert!(!root || text.contains("the wall `identity` cannot be raised"), "{text}");
+}
+
+/// Writes a secret everywhere on item 0, and on every other looks for it, in memory that is only
+/// grown into as well.
+const CANARY: &str = r#"(module
+    (memory 2) (table $t 10 funcref) (elem declare func $f) (global $g (mut i64) (i64.const 5))
+    (func $f)
+    (func (export "run") (param $item i64) (result i64) (local $at i32) (local $end i32)
+        (drop (memory.grow (i32.const 30)))
+        (drop (table.grow $t (ref.null func) (i32.const 100)))
+        (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+        (if (i64.eqz (i64.rem_u (local.get $item) (i64.const 100))) (then
+            (memory.fill (i32.const 0) (i32.const 0xaa) (local.get $end))
+            (table.fill $t (i32.const 0) (ref.func $f) (table.size $t))
+            (global.set $g (i64.const 6))
+            (return (i64.const 0))))
+        (if (i64.ne (global.get $g) (i64.const 5)) (then (return (i64.const 1))))
+        (if (i32.eqz (ref.is_null (table.get $t (i32.const 105)))) (then (return (i64.const 2))))
+        (loop $next
+            (if (i64.ne (i64.load (local.get $at)) (i64.const 0)) (then (return (i64.const 3))))
+            (local.set $at (i32.add (local.get $at) (i32.const 8)))
+            (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+        (i64.const 0)))"#;
+
+/// isolation.md §C T6.
+#[test]
+fn a_secret_of_one_item_is_not_found_by_those_after_it() {
+    for processes in [1, 2, 8] {
+        let module = TaskModule::from_bytes("canary.wat", CANARY.as_bytes());
+        let pool = Pool::builder(module).processes(processes).cache(Cache::Off).build().unwrap();
+        let found: Vec<i64> = pool.map("run", 0..1000_i64).unwrap();
+        assert!(found.iter().all(|&found| found == 0), "with {processes} workers: {found:?}");
+        // The search would find it: in a reused instance it does.
+        let module = TaskModule::from_bytes("canary.wat", CANARY.as_bytes());
+        let reused = Pool::builder(module).processes(1).instance(Instance::Reuse);
+        let pool = reused.cache(Cache::Off).build().unwrap();
+        assert_eq!(pool.map::<_, i64>("run", 0..2_i64).unwrap(), [0, 1]);
+    }
+}
