@@ -67,7 +67,7 @@ impl Link {
     }
 
     /// Whether the next item of a worker that died is to be blamed although it was not begun, as
-    /// far as the worker said: it is the second one that died there. Else an item that makes
+    /// far as the worker said: several have died there. Else an item that makes
     /// workers lie about their claims could end one after the other, until the pool breaks.
     fn is_suspect(&self, parting: &Parting) -> bool {
         let Some(front) = self.flight.front() else { return false };

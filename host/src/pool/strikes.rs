@@ -51,7 +51,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Strikes {
     seats: Vec<Record>,
     /// Items at whose turn a worker ended without having begun them.
-    suspects: VecDeque<(Suspect, Instant)>,
+    suspects: VecDeque<Suspicion>,
 }
 
 /// An item at whose turn a worker ended.
@@ -64,6 +64,18 @@ pub(crate) struct Suspect {
     pub(crate) proven: bool,
 }
 
+#[derive(Debug)]
+struct Suspicion {
+    first: Suspect,
+    /// Some worker was proven, or they were of several seats.
+    certain: bool,
+    times: u32,
+    last: Instant,
+}
+
+/// Workers that end at an item's turn before it is blamed. Not fewer: whoever gives a result and
+/// then dies brings suspicion on the item behind it.
+const SUSPICIONS: u32 = 3;
 /// Suspects that are remembered.
 const SUSPECTS: usize = 64;
 
@@ -124,20 +136,26 @@ impl Strikes {
         Verdict::Pause(pause)
     }
 
-    /// A worker ended when it was this item's turn. True if that happened before, and not just to
-    /// workers of one seat that can do nothing: then it is the item, or rather a worker that says
-    /// it had not begun it and lies.
+    /// A worker ended when it was this item's turn. True if that has happened too often, and not
+    /// just to workers of one seat that can do nothing: then it is the item, or rather a worker
+    /// that says it had not begun it and lies.
     pub(crate) fn suspect(&mut self, now: Instant, suspect: Suspect) -> bool {
-        self.suspects.retain(|(_, at)| now.saturating_duration_since(*at) < STRIKE_TIME);
-        let known = self.suspects.iter().position(|(known, _)| known.item == suspect.item);
-        let known = known.and_then(|at| self.suspects.remove(at)).map(|(known, _)| known);
-        if let Some(known) = known
-            && (known.proven || suspect.proven || known.seat != suspect.seat)
-        {
+        self.suspects.retain(|known| now.saturating_duration_since(known.last) < STRIKE_TIME);
+        let known = self.suspects.iter().position(|known| known.first.item == suspect.item);
+        let mut known = known.and_then(|at| self.suspects.remove(at)).unwrap_or(Suspicion {
+            first: suspect,
+            certain: false,
+            times: 0,
+            last: now,
+        });
+        known.certain |= suspect.proven || suspect.seat != known.first.seat;
+        known.times = known.times.saturating_add(1);
+        known.last = now;
+        if known.certain && known.times >= SUSPICIONS {
             return true;
         }
         self.suspects.truncate(SUSPECTS - 1);
-        self.suspects.push_front((suspect, now));
+        self.suspects.push_front(known);
         false
     }
 
@@ -235,21 +253,27 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_suspected_the_second_time() {
+    fn an_item_at_which_several_workers_end_is_blamed() {
         let mut strikes = Strikes::new(2);
         let now = Instant::now();
         let of = |call, seat, proven| Suspect { item: (call, 7), seat, proven };
-        assert!(!strikes.suspect(now, of(1, 0, true)) && !strikes.suspect(now, of(2, 0, false)));
-        assert!(strikes.suspect(now, of(1, 0, false)), "the first of them could do something");
-        assert!(!strikes.suspect(now, of(2, 0, false)), "it may be the seat");
-        assert!(strikes.suspect(now, of(2, 1, false)), "it is not the seat");
-        assert!(!strikes.suspect(now, of(2, 1, false)), "that was settled");
-        let later = now + Duration::from_secs(60);
-        assert!(!strikes.suspect(later, of(2, 0, true)), "that was long ago");
+        let mut ends = |suspects: &[Suspect]| -> Vec<bool> {
+            suspects.iter().map(|suspect| strikes.suspect(now, *suspect)).collect()
+        };
+        let proven = [of(1, 0, true), of(1, 0, false), of(1, 0, false), of(1, 0, true)];
+        assert_eq!(ends(&proven), [false, false, true, false], "and then it is settled");
+        let one_seat = [of(2, 0, false); 10];
+        assert_eq!(ends(&one_seat), [false; 10], "it may be the seat");
+        assert_eq!(ends(&[of(2, 1, false)]), [true], "it is not the seat");
+        let turns = [of(3, 0, false), of(4, 0, false), of(3, 1, false), of(4, 1, false)];
+        assert_eq!(ends(&turns), [false; 4]);
+        assert_eq!(ends(&turns[..2]), [true; 2]);
         for index in 0..1000 {
-            strikes.suspect(later, Suspect { item: (3, index), seat: 0, proven: true });
+            strikes.suspect(now, Suspect { item: (3, index), seat: 0, proven: true });
         }
         assert!(strikes.suspects.len() <= SUSPECTS);
+        assert!(!strikes.suspect(now + Duration::from_secs(60), of(5, 0, true)));
+        assert_eq!(strikes.suspects.len(), 1, "that was long ago");
     }
 
     #[test]

@@ -62,9 +62,12 @@ fn d41_lengths_that_cannot_be() {
 fn d41_a_result_of_another_length_than_its_type_spoils_its_own_item_only() {
     alone(|| {
         let deeds = [frame(0, 0, 0), frame(0, 7, 7), frame(0, 9, 9), frame(0, 100_000, 100_000)];
-        siege(&deeds, as_is, as_is, |_, outcome| {
-            assert_eq!(outcome.as_ref().unwrap_err().kind(), TaskErrorKind::BadOutput);
-        });
+        // Two at a time: three deaths right after a result may be blamed on the item behind it.
+        for deeds in deeds.chunks(2) {
+            siege(deeds, as_is, as_is, |_, outcome| {
+                assert_eq!(outcome.as_ref().unwrap_err().kind(), TaskErrorKind::BadOutput);
+            });
+        }
     });
 }
 
@@ -113,7 +116,7 @@ fn d43_results_for_items_of_others() {
 #[test]
 fn d43_a_second_result_and_one_for_an_item_that_was_not_claimed() {
     alone(|| {
-        let deeds = [Deed::Twice, Deed::Ahead, Deed::Twice, Deed::Ahead];
+        let deeds = [Deed::Twice, Deed::Ahead];
         let chunked = |echo: Function| echo.chunk_size(20);
         siege(&deeds, as_is, chunked, |_, outcome| {
             outcome.as_ref().expect("the first one was right");
