@@ -110,7 +110,7 @@ impl Keeper {
                     continue;
                 }
                 Err(StartError::Interrupted) => return,
-                Err(StartError::Refused(reason)) => (reason, Strike::Fatal),
+                Err(StartError::Refused(reason)) => (reason, Strike::Refused),
                 Err(StartError::NoRoom(reason)) => (reason, Strike::NoRoom),
                 Err(StartError::Failed(reason)) => (reason, Strike::Lasting),
             };

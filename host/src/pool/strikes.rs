@@ -33,7 +33,9 @@ pub(crate) enum Strike {
     Lasting,
     /// The system has no room for a worker just now.
     NoRoom,
-    /// It will not be better next time.
+    /// Its worker can never be one: another build, an artifact that it cannot load, no program.
+    Refused,
+    /// Nothing that the pool promises can be kept.
     Fatal,
 }
 
@@ -84,6 +86,7 @@ struct Record {
     early: VecDeque<(Strike, Instant)>,
     /// Since when there is no room, and how often that was found out.
     no_room: Option<(Instant, u32)>,
+    refused: bool,
 }
 
 impl Record {
@@ -98,7 +101,7 @@ impl Record {
     }
 
     fn fails(&self, now: Instant) -> bool {
-        self.early.len() >= EACH || self.starves(now)
+        self.early.len() >= EACH || self.starves(now) || self.refused
     }
 }
 
@@ -119,6 +122,10 @@ impl Strikes {
                 *times = times.saturating_add(1);
                 pause(*times)
             }
+            Strike::Refused => {
+                record.refused = true;
+                LONGEST_PAUSE
+            }
             Strike::Passing | Strike::Lasting => {
                 record.no_room = None;
                 record.early.push_back((strike, now));
@@ -129,8 +136,8 @@ impl Strikes {
         };
         let all_fail = self.seats.iter().all(|record| record.fails(now));
         let early: usize = self.seats.iter().map(|record| record.early.len()).sum();
-        let starving = self.seats.iter().any(|record| record.starves(now));
-        if all_fail && (starving || early >= STRIKES + self.seats.len()) {
+        let hopeless = self.seats.iter().any(|record| record.starves(now) || record.refused);
+        if all_fail && (hopeless || early >= STRIKES + self.seats.len()) {
             return Verdict::Break;
         }
         Verdict::Pause(pause)
@@ -159,10 +166,11 @@ impl Strikes {
         false
     }
 
-    /// A worker is ready on a seat: there is room.
+    /// A worker is ready on a seat: there is room, and it is none that can never be one.
     pub(crate) fn ready(&mut self, seat: usize) {
         if let Some(record) = self.seats.get_mut(seat) {
             record.no_room = None;
+            record.refused = false;
         }
     }
 
@@ -277,7 +285,21 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_get_better_breaks_at_once() {
+    fn what_cannot_get_better_breaks_a_pool_once_it_is_so_for_all_seats() {
+        let now = Instant::now();
+        let mut strikes = Strikes::new(1);
+        assert_eq!(strikes.add(0, Strike::Refused, now), Verdict::Break);
+        let mut strikes = Strikes::new(2);
+        let pause = Verdict::Pause(LONGEST_PAUSE);
+        assert_eq!(strikes.add(0, Strike::Refused, now), pause);
+        assert_eq!(strikes.add(0, Strike::Refused, now), pause);
+        strikes.ready(0);
+        assert_eq!(strikes.add(1, Strike::Refused, now), pause);
+        assert_eq!(strikes.add(0, Strike::Refused, now), Verdict::Break);
+    }
+
+    #[test]
+    fn what_breaks_a_promise_breaks_at_once() {
         let mut strikes = Strikes::new(8);
         assert_eq!(strikes.add(3, Strike::Fatal, Instant::now()), Verdict::Break);
     }

@@ -325,6 +325,24 @@ fn a_worker_of_another_version_is_one_clear_error() {
 }
 
 #[test]
+fn a_worker_that_can_be_none_is_the_affair_of_its_place() {
+    alone(|| {
+        for deed in [Deed::OtherHello, Deed::Refuse("no".into())] {
+            let site = Site::new(&[deed]).tokens(1);
+            let pool = site.early_builder(2).build().unwrap();
+            besiege(&pool, 0, true, as_is);
+            let before = Instant::now();
+            while pool.stats().workers_started < 2 && before.elapsed() < PATIENCE {
+                besiege(&pool, 0, true, as_is);
+            }
+            assert_eq!(site.tokens_left(), 0);
+            assert_eq!(pool.stats().workers_started, 2, "and it is tried again");
+            end(&pool);
+        }
+    });
+}
+
+#[test]
 fn a_worker_that_refuses_is_one_clear_error() {
     let text = "no\u{1b}[2J\nthanks";
     alone(|| never(Deed::Refuse(text.into()), PoolErrorKind::Broken, "thanks"));

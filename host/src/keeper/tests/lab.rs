@@ -4,6 +4,7 @@ use super::{PATIENCE, end};
 use crate::child::evil::{Deed, FIRST, LAB, Lab, Point, STAGE, told};
 use crate::{Cache, Function, Pool, PoolBuilder, TaskError, TaskModule};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::LazyLock;
@@ -99,6 +100,16 @@ impl Site {
     /// As `builder`, and workers know their orders from the start.
     pub(super) fn early_builder(&self, processes: usize) -> PoolBuilder {
         self.builder(processes).worker_program(self.program())
+    }
+
+    /// Puts this text where workers' program is, or nothing.
+    pub(super) fn replace_program(&self, text: Option<&str>) {
+        let program = self.lab.path("program");
+        fs::remove_file(&program).unwrap();
+        if let Some(text) = text {
+            fs::write(&program, text).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        }
     }
 
     fn program(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Workers that cannot be started, or not for long: no storm, no hang, no broken pool as long as
 //! some of them work.
 
-use super::lab::{Site, alone, besiege, children};
+use super::lab::{SIZES, Site, alone, besiege, children};
 use super::{PATIENCE, end};
 use crate::child::evil::{Deed, End, Point};
 use crate::{BuildErrorKind, Pool, PoolErrorKind};
@@ -90,6 +90,32 @@ fn an_idle_pool_that_cannot_keep_a_worker_breaks_and_says_so() {
         assert!(1000 - site.tokens_left() < 20, "{} left", site.tokens_left());
         pool.terminate();
         assert!(pool.join_timeout(PATIENCE).unwrap());
+    });
+}
+
+#[test]
+fn d34_a_program_that_is_gone_or_is_none_is_one_clear_error() {
+    alone(|| {
+        for (text, told) in [(None, "No such file"), (Some("no program"), "Exec format")] {
+            for size in SIZES {
+                let site = Site::new(&[]);
+                let pool = site.early_builder(size).build().unwrap();
+                besiege(&pool, 0, true, |echo| echo);
+                site.replace_program(text);
+                let mut error = None;
+                eventually("it breaks", || {
+                    children().into_iter().for_each(kill);
+                    std::thread::sleep(Duration::from_millis(10));
+                    let outcomes = pool.function("echo").unwrap().map_outcomes::<_, i64>(0..20_i64);
+                    error = outcomes.err();
+                    error.is_some()
+                });
+                let error = error.unwrap().to_string();
+                assert!(error.contains(told), "{error}");
+                pool.terminate();
+                assert!(pool.join_timeout(PATIENCE).unwrap());
+            }
+        }
     });
 }
 
