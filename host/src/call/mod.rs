@@ -94,6 +94,8 @@ pub(crate) enum Stop {
     Cancelled { kill_at: Instant },
     /// The pool was terminated.
     Terminated,
+    /// It took longer than it was given.
+    Expired(Duration),
     /// The pool cannot go on, or what the caller gave cannot be used.
     Failed(PoolError),
 }
@@ -265,7 +267,7 @@ impl Call {
         }
         match self.lock().stop {
             Some(Stop::Cancelled { kill_at }) => Some(kill_at),
-            Some(Stop::Terminated | Stop::Failed(_)) => Some(Instant::now()),
+            Some(Stop::Terminated | Stop::Expired(_) | Stop::Failed(_)) => Some(Instant::now()),
             None => None,
         }
     }
@@ -373,9 +375,10 @@ impl Call {
     }
 
     fn stop_locked(&self, inner: &mut Inner, stop: Stop) {
-        let kind = match stop {
-            Stop::Cancelled { .. } => TaskErrorKind::Cancelled,
-            Stop::Terminated | Stop::Failed(_) => TaskErrorKind::Terminated,
+        let (kind, limit) = match stop {
+            Stop::Cancelled { .. } => (TaskErrorKind::Cancelled, None),
+            Stop::Terminated | Stop::Failed(_) => (TaskErrorKind::Terminated, None),
+            Stop::Expired(limit) => (TaskErrorKind::TimedOut, Some(limit)),
         };
         inner.stop = Some(stop);
         self.stopped.store(true, Ordering::SeqCst);
@@ -386,7 +389,7 @@ impl Call {
             inner.input = Input::Ended;
             inner.cut_short = true;
         }
-        let ended = inner.store.end_all(|items| Run::stopped(items, kind));
+        let ended = inner.store.end_all(|items| Run::stopped(items, kind, limit));
         self.core.stats.add(&Tally::of(kind, ended));
         self.note_queued(inner);
         self.room.notify_all();
