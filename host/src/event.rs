@@ -102,18 +102,19 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn count(&mut self, error: Option<TaskErrorKind>) {
-        match error.and_then(|kind| self.errors.get_mut(position(kind))) {
-            Some(count) => *count += 1,
-            None => self.values += 1,
+    pub(crate) fn values(&mut self, n: u64) {
+        self.values += n;
+    }
+
+    pub(crate) fn errors(&mut self, kind: TaskErrorKind, n: u64) {
+        if let Some(count) = self.errors.get_mut(position(kind)) {
+            *count += n;
         }
     }
 
     pub(crate) fn of(kind: TaskErrorKind, n: u64) -> Self {
         let mut tally = Self::default();
-        if let Some(count) = tally.errors.get_mut(position(kind)) {
-            *count = n;
-        }
+        tally.errors(kind, n);
         tally
     }
 }

@@ -1,8 +1,11 @@
 //! Encoded items, many in one buffer, and runs of them that are handed around.
 //!
-//! This module must not know calls or workers.
+//! They lie here as they travel, so that handing a run over is one copy. This module must not know
+//! calls or workers.
 
+use crate::ring::frame::{Frames, append};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Items of a block end at latest here: what a block is worth handing over as.
@@ -15,7 +18,7 @@ const FULL_BYTES: usize = 256 * 1024;
 pub(crate) struct Block {
     /// Index of the first item.
     first: u64,
-    /// Where each item ends in `bytes`.
+    /// Where the frame of each item ends in `bytes`.
     ends: Vec<usize>,
     bytes: Vec<u8>,
 }
@@ -26,22 +29,22 @@ impl Block {
     }
 
     pub(crate) fn push(&mut self, item: &[u8]) {
-        self.bytes.extend_from_slice(item);
-        self.ends.push(self.bytes.len());
+        let pushed = self.push_with(|out| {
+            out.extend_from_slice(item);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let Ok(()) = pushed;
     }
 
     /// Appends an item that `encode` writes; nothing is appended if it fails.
+    #[inline]
     pub(crate) fn push_with<E>(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let before = self.bytes.len();
-        let done = encode(&mut self.bytes);
-        match done {
-            Ok(()) => self.ends.push(self.bytes.len()),
-            Err(_) => self.bytes.truncate(before),
-        }
-        done
+        append(&mut self.bytes, encode)?;
+        self.ends.push(self.bytes.len());
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,14 +63,18 @@ impl Block {
         self.first
     }
 
+    /// Bytes that it holds.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    fn item(&self, at: usize) -> &[u8] {
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
-        let end = self.ends.get(at).copied().unwrap_or(self.bytes.len());
-        self.bytes.get(start.unwrap_or(0)..end).unwrap_or(&[])
+    /// Where the frames of some items lie.
+    fn place(&self, items: Range<usize>) -> Range<usize> {
+        let edge = |at: usize| match at.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(self.bytes.len()),
+            None => 0,
+        };
+        edge(items.start)..edge(items.end)
     }
 }
 
@@ -100,9 +107,22 @@ impl Span {
         self.block.first + self.from as u64
     }
 
-    /// Bytes of the item that is `at` places behind the first.
-    pub(crate) fn bytes(&self, at: usize) -> &[u8] {
-        self.block.item(self.from + at)
+    /// Bytes that it takes in its block.
+    pub(crate) fn size(&self) -> usize {
+        self.block.place(self.from..self.to).len()
+    }
+
+    /// The items as they travel.
+    pub(crate) fn frames(&self) -> Frames<'_> {
+        let place = self.block.place(self.from..self.to);
+        let ends = self.block.ends.get(self.from..self.to).unwrap_or(&[]);
+        Frames::new(self.block.bytes.get(place.clone()).unwrap_or(&[]), ends, place.start)
+    }
+
+    /// The frame of the last item.
+    pub(crate) fn last_frame(&self) -> &[u8] {
+        let place = self.block.place(self.to.saturating_sub(1)..self.to);
+        self.block.bytes.get(place).unwrap_or(&[])
     }
 
     /// Takes the first `n` items off (or all, if there are fewer).
@@ -116,11 +136,6 @@ impl Span {
     /// The same items, started once more than before.
     pub(crate) fn again(self) -> Self {
         Self { attempts: self.attempts + 1, ..self }
-    }
-
-    /// Forgets the first item.
-    pub(crate) fn skip_front(&mut self) {
-        self.from = (self.from + 1).min(self.to);
     }
 
     /// Takes the last `n` items off (or all, if there are fewer).
@@ -185,6 +200,7 @@ impl SpanQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::frame::{HEAD, Head, ItemKind};
 
     fn block(first: u64, items: &[&str]) -> Block {
         let mut block = Block::starting_at(first);
@@ -195,12 +211,14 @@ mod tests {
     }
 
     fn read(span: &Span) -> Vec<(u64, String)> {
-        (0..span.len())
-            .map(|at| {
-                let text = String::from_utf8_lossy(span.bytes(at)).into_owned();
-                (span.first() + at as u64, text)
-            })
-            .collect()
+        let frames = span.frames().bytes;
+        let mut at = 0;
+        let items = std::iter::from_fn(|| {
+            let (head, bytes, next) = Head::<ItemKind>::read(frames, at)?;
+            at = next;
+            Some((head, String::from_utf8_lossy(&frames[bytes]).into_owned()))
+        });
+        (span.first()..).zip(items.map(|(_, text)| text)).collect()
     }
 
     #[test]
@@ -211,6 +229,8 @@ mod tests {
         assert_eq!(read(&front), [(10, "a".into())]);
         assert_eq!(read(&span), [(11, String::new()), (12, "ccc".into())]);
         assert_eq!(read(&back), [(13, "d".into())]);
+        assert_eq!(span.last_frame(), &span.frames().bytes[HEAD..]);
+        assert_eq!(span.size(), HEAD + 2 * HEAD);
         assert!(span.take_front(9).len() == 2 && span.is_empty());
     }
 
@@ -222,7 +242,7 @@ mod tests {
             Err(())
         });
         assert!(failed.is_err());
-        assert_eq!((one.len(), one.size()), (1, 1));
+        assert_eq!((one.len(), one.size()), (1, 2 * HEAD));
     }
 
     #[test]

@@ -9,9 +9,9 @@
 pub(crate) mod block;
 pub(crate) mod chunk;
 pub(crate) mod feed;
+pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod store;
-
 pub(crate) mod wait;
 
 use crate::event::Tally;
@@ -20,12 +20,13 @@ use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
 use chunk::{Cost, Plan};
+use run::Run;
 use spec::Spec;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use store::{Out, Store};
+use store::Store;
 
 /// One submitted call.
 #[derive(Debug)]
@@ -39,9 +40,6 @@ pub(crate) struct Call {
     room: Condvar,
     /// Items that a keeper could take. Kept beside the lock for a keeper's quick look.
     queued: AtomicUsize,
-    /// Outcomes that the consumer was given.
-    yielded: AtomicU64,
-    feeder_waits: AtomicBool,
     /// Set with `stop`, for a quick look.
     stopped: AtomicBool,
     /// Worker time that this call has had, in nanoseconds, on the clock of the queue.
@@ -57,6 +55,8 @@ struct Inner {
     input: Input,
     /// Bytes of items that have not ended.
     item_bytes: u64,
+    /// Outcomes that the consumer has taken, as far as it has told.
+    yielded: u64,
     /// Bytes of results that were not yielded.
     result_bytes: u64,
     /// Items that keepers hold.
@@ -65,6 +65,8 @@ struct Inner {
     cost: Cost,
     wakers: Vec<Waker>,
     waiting: usize,
+    /// The feeder waits for room.
+    feeder_waits: bool,
     /// False while callbacks have yet to run.
     callbacks_done: bool,
     /// What a panicking callback said.
@@ -92,6 +94,8 @@ pub(crate) enum Stop {
     Cancelled { kill_at: Instant },
     /// The pool was terminated.
     Terminated,
+    /// It took longer than it was given.
+    Expired(Duration),
     /// The pool cannot go on, or what the caller gave cannot be used.
     Failed(PoolError),
 }
@@ -99,7 +103,7 @@ pub(crate) enum Stop {
 /// Outcomes of one call that a keeper brings back together.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
-    pub(crate) outs: Vec<(u64, Out)>,
+    pub(crate) runs: Vec<Run>,
     /// Bytes of the items that these are the outcomes of.
     pub(crate) item_bytes: u64,
     /// Worker time they took.
@@ -123,12 +127,14 @@ impl Call {
             open: Block::default(),
             input: Input::Open,
             item_bytes: 0,
+            yielded: 0,
             result_bytes: 0,
             in_flight: 0,
             stop: None,
             cost: Cost::default(),
             wakers: Vec::new(),
             waiting: 0,
+            feeder_waits: false,
             callbacks_done: !spec.callbacks,
             callback_panic: None,
             over: false,
@@ -142,8 +148,6 @@ impl Call {
             changed: Condvar::new(),
             room: Condvar::new(),
             queued: AtomicUsize::new(0),
-            yielded: AtomicU64::new(0),
-            feeder_waits: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             virtual_time: AtomicU64::new(0),
         })
@@ -203,31 +207,26 @@ impl Call {
 
     /// Takes outcomes. Outcomes of items that have ended already are dropped.
     pub(crate) fn deliver(self: &Arc<Self>, delivery: Delivery) {
-        let Delivery { outs, item_bytes, elapsed } = delivery;
+        let Delivery { runs, item_bytes, elapsed } = delivery;
+        let items = runs.iter().map(Run::len).sum::<u64>() as usize;
         let mut inner = self.lock();
-        let items = outs.len();
         inner.in_flight -= items;
         inner.item_bytes = inner.item_bytes.saturating_sub(item_bytes);
         inner.cost.learn(items, elapsed);
         let mut tally = Tally::default();
-        let mut failed = false;
-        for (index, out) in outs {
-            let size = out.size();
-            let error = match &out {
-                Out::Error(error) => Some(error.kind()),
-                Out::Value(..) => None,
-            };
-            if inner.store.end(index, out) {
-                inner.result_bytes += size;
-                tally.count(error);
-                failed |= error.is_some();
-            }
+        let mut failed = 0;
+        let Inner { store, result_bytes, .. } = &mut *inner;
+        for run in runs {
+            store.end(run, |ended| {
+                *result_bytes += ended.size();
+                failed += tally.hear(ended);
+            });
         }
         if inner.discard {
             inner.result_bytes = 0;
         }
         self.core.stats.add(&tally);
-        let stops = failed && self.spec.fail_fast && inner.stop.is_none();
+        let stops = failed > 0 && self.spec.fail_fast && inner.stop.is_none();
         if stops {
             self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
         }
@@ -268,7 +267,7 @@ impl Call {
         }
         match self.lock().stop {
             Some(Stop::Cancelled { kill_at }) => Some(kill_at),
-            Some(Stop::Terminated | Stop::Failed(_)) => Some(Instant::now()),
+            Some(Stop::Terminated | Stop::Expired(_) | Stop::Failed(_)) => Some(Instant::now()),
             None => None,
         }
     }
@@ -289,8 +288,9 @@ impl Call {
         if inner.open.is_full() || inner.open.is_empty() {
             inner.close_block();
         }
+        let before = inner.open.size();
         inner.open.push(item);
-        inner.item_bytes += item.len() as u64;
+        inner.item_bytes += (inner.open.size() - before) as u64;
         inner.store.accept(1);
         self.note_queued(&inner);
         // Before anybody can end it.
@@ -332,8 +332,9 @@ impl Call {
         inner.store.accept(1);
         let error = TaskError::new(index, 0, failure, Logs::default());
         let mut tally = Tally::default();
-        tally.count(Some(error.kind()));
-        inner.store.end(index, Out::Error(error));
+        inner.store.end(Run::failed(error), |ended| {
+            tally.hear(ended);
+        });
         self.core.stats.submitted(1);
         self.core.stats.add(&tally);
         if self.spec.fail_fast {
@@ -374,9 +375,10 @@ impl Call {
     }
 
     fn stop_locked(&self, inner: &mut Inner, stop: Stop) {
-        let kind = match stop {
-            Stop::Cancelled { .. } => TaskErrorKind::Cancelled,
-            Stop::Terminated | Stop::Failed(_) => TaskErrorKind::Terminated,
+        let (kind, limit) = match stop {
+            Stop::Cancelled { .. } => (TaskErrorKind::Cancelled, None),
+            Stop::Terminated | Stop::Failed(_) => (TaskErrorKind::Terminated, None),
+            Stop::Expired(limit) => (TaskErrorKind::TimedOut, Some(limit)),
         };
         inner.stop = Some(stop);
         self.stopped.store(true, Ordering::SeqCst);
@@ -387,10 +389,7 @@ impl Call {
             inner.input = Input::Ended;
             inner.cut_short = true;
         }
-        let failure = Failure::new(kind, "");
-        let ended = inner.store.end_all(|index| {
-            Out::Error(TaskError::new(index, 0, failure.clone(), Logs::default()))
-        });
+        let ended = inner.store.end_all(|items| Run::stopped(items, kind, limit));
         self.core.stats.add(&Tally::of(kind, ended));
         self.note_queued(inner);
         self.room.notify_all();
@@ -417,6 +416,19 @@ impl Call {
 
     fn note_queued(&self, inner: &Inner) {
         self.queued.store(inner.pending.items() + inner.open.len(), Ordering::SeqCst);
+    }
+}
+
+impl Tally {
+    /// Counts the items of a run, and gives the number of those without a value.
+    fn hear(&mut self, run: &Run) -> u64 {
+        let mut failed = 0;
+        for (kind, n) in run.errors() {
+            self.errors(kind, n);
+            failed += n;
+        }
+        self.values(run.len() - failed);
+        failed
     }
 }
 

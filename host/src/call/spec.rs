@@ -2,10 +2,12 @@
 //!
 //! This module must not know how any of it is done.
 
+use super::block::Span;
 use super::chunk::Chunk;
 use super::store::Order;
 use crate::description::Form;
 use crate::outcome::TaskErrorKind;
+use crate::ring::frame::Context;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,6 +25,8 @@ pub(crate) struct Spec {
     /// `None` for eager calls: everything is accepted and kept.
     pub(crate) window: Option<Window>,
     pub(crate) timeout: Option<Duration>,
+    /// Wall clock of the whole call.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) retry: Retry,
     /// The first error ends the call.
     pub(crate) fail_fast: bool,
@@ -30,6 +34,19 @@ pub(crate) struct Spec {
     pub(crate) callbacks: bool,
     /// The caller will drive an idle worker itself, so none is to be woken for the first item.
     pub(crate) driven: bool,
+}
+
+impl Spec {
+    /// What a worker is told of the items of a span.
+    pub(crate) fn context(&self, span: &Span) -> Context {
+        Context {
+            index: span.first(),
+            attempt: span.attempts,
+            function: self.function,
+            form: self.form,
+            star: self.star,
+        }
+    }
 }
 
 /// How far a lazy call may be ahead of its consumer.

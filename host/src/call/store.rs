@@ -2,105 +2,9 @@
 //!
 //! This module must not know where outcomes come from, nor wait for them.
 
-use crate::outcome::{Logs, TaskError};
-use std::collections::{BTreeSet, VecDeque};
+use super::run::Run;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
-
-/// Slots kept with [`Order::Completion`]: one item that takes for ever must not keep a slot for each
-/// item after it.
-const SLOTS: usize = 1 << 16;
-
-/// How one item ended. Small, as a call may hold millions of these.
-#[derive(Clone, Debug)]
-pub(crate) enum Out {
-    /// An encoded value: one of many that share a buffer.
-    Value(Arc<Values>, u32),
-    /// It has no value.
-    Error(TaskError),
-}
-
-impl Out {
-    /// The encoded value; empty for an error.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Value(values, at) => values.bytes(*at),
-            Self::Error(_) => &[],
-        }
-    }
-
-    /// Bytes that are held for it.
-    pub(crate) fn size(&self) -> u64 {
-        match self {
-            Self::Value(values, at) => {
-                let logs = values.mark(*at).map_or(0, |mark| mark.logs.size());
-                self.bytes().len() as u64 + logs
-            }
-            Self::Error(error) => error.size(),
-        }
-    }
-
-    /// How many times the item was started.
-    pub(crate) fn attempts(&self) -> u32 {
-        match self {
-            Self::Value(values, at) => values.mark(*at).map_or(1, |mark| mark.attempts),
-            Self::Error(error) => error.attempts(),
-        }
-    }
-
-    /// What the item wrote.
-    pub(crate) fn logs(&self) -> Logs {
-        match self {
-            Self::Value(values, at) => {
-                values.mark(*at).map(|mark| mark.logs.clone()).unwrap_or_default()
-            }
-            Self::Error(error) => error.logs().clone(),
-        }
-    }
-}
-
-/// Encoded values that came together, in one buffer.
-#[derive(Debug, Default)]
-pub(crate) struct Values {
-    bytes: Vec<u8>,
-    ranges: Vec<Range<usize>>,
-    /// By place, for the few that have something to tell besides their value.
-    marks: Vec<(u32, Mark)>,
-}
-
-#[derive(Debug)]
-struct Mark {
-    attempts: u32,
-    logs: Logs,
-}
-
-impl Values {
-    /// Where the next bytes go.
-    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    /// Adds a value that lies in the buffer, and gives its place.
-    pub(crate) fn add(&mut self, range: Range<usize>, attempts: u32, logs: Option<Logs>) -> u32 {
-        // Far fewer come together than there are numbers.
-        let place = u32::try_from(self.ranges.len()).unwrap_or(u32::MAX);
-        if attempts > 1 || logs.is_some() {
-            self.marks.push((place, Mark { attempts, logs: logs.unwrap_or_default() }));
-        }
-        self.ranges.push(range);
-        place
-    }
-
-    fn bytes(&self, at: u32) -> &[u8] {
-        let range = self.ranges.get(at as usize).cloned().unwrap_or_default();
-        self.bytes.get(range).unwrap_or(&[])
-    }
-
-    fn mark(&self, at: u32) -> Option<&Mark> {
-        let found = self.marks.binary_search_by_key(&at, |(place, _)| *place).ok()?;
-        self.marks.get(found).map(|(_, mark)| mark)
-    }
-}
 
 /// The order in which outcomes are given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,26 +15,18 @@ pub(crate) enum Order {
     Completion,
 }
 
-/// The state of an item that was accepted.
-#[derive(Debug)]
-enum Slot {
-    Waiting,
-    /// It has ended; its outcome is here, unless it was given out or waits in `ready`.
-    Ended(Option<Out>),
-}
-
 /// All outcomes of a call that were not given out yet.
 #[derive(Debug)]
 pub(crate) struct Store {
     order: Order,
-    /// Index of the first slot. Every item before it has ended, but for stragglers.
-    base: u64,
-    slots: VecDeque<Slot>,
-    /// With [`Order::Completion`]: items before `base` that still wait.
-    stragglers: BTreeSet<u64>,
-    /// With [`Order::Completion`]: what can be given out.
-    ready: VecDeque<(u64, Out)>,
+    accepted: u64,
     ended: u64,
+    /// Items that have not ended.
+    waiting: Indexes,
+    /// Outcomes that are here: by the index of their first item, or by the number of their arrival.
+    runs: BTreeMap<u64, Run>,
+    /// The key of the run that is given out next, or of the one that arrives next.
+    next: u64,
     /// Outcomes are thrown away.
     discards: bool,
 }
@@ -139,18 +35,18 @@ impl Store {
     pub(crate) fn new(order: Order) -> Self {
         Self {
             order,
-            base: 0,
-            slots: VecDeque::new(),
-            stragglers: BTreeSet::new(),
-            ready: VecDeque::new(),
+            accepted: 0,
             ended: 0,
+            waiting: Indexes::default(),
+            runs: BTreeMap::new(),
+            next: 0,
             discards: false,
         }
     }
 
     /// Items that were accepted.
     pub(crate) fn accepted(&self) -> u64 {
-        self.base + self.slots.len() as u64
+        self.accepted
     }
 
     /// Items that have ended.
@@ -161,139 +57,141 @@ impl Store {
     /// Throws outcomes away from now on, those that are here included.
     pub(crate) fn discard(&mut self) {
         self.discards = true;
-        self.ready.clear();
-        for slot in &mut self.slots {
-            if let Slot::Ended(out) = slot {
-                *out = None;
-            }
-        }
-        self.forget_front();
+        self.runs.clear();
     }
 
     /// Accepts `n` more items.
     pub(crate) fn accept(&mut self, n: usize) {
-        self.slots.extend(std::iter::repeat_with(|| Slot::Waiting).take(n));
+        let from = self.accepted;
+        self.accepted += n as u64;
+        self.waiting.add(from..self.accepted);
     }
 
-    fn place(&self, index: u64) -> Option<usize> {
-        usize::try_from(index.checked_sub(self.base)?).ok()
+    /// Ends the items of a run, but for those that have ended before: that is what makes the first
+    /// word about an item the only one. `heard` is told of what was the first word.
+    pub(crate) fn end(&mut self, mut run: Run, mut heard: impl FnMut(&Run)) {
+        let end = run.index() + run.len();
+        while let Some(part) = self.waiting.take(run.index()..end) {
+            // What ended before is dropped, lowest index first.
+            run.skip(part.start - run.index());
+            let first_word = run.take_front(part.end - part.start);
+            heard(&first_word);
+            self.ended += first_word.len();
+            self.keep(first_word);
+        }
     }
 
-    /// Ends an item. False, and nothing changes, if it has ended before: that is what makes the
-    /// first word about an item the only one.
-    pub(crate) fn end(&mut self, index: u64, out: Out) -> bool {
-        if self.stragglers.remove(&index) {
-            if !self.discards {
-                self.ready.push_back((index, out));
-            }
-            self.ended += 1;
-            return true;
+    /// Ends every item that has not ended, as runs that `end` makes.
+    pub(crate) fn end_all(&mut self, end: impl Fn(Range<u64>) -> Run) -> u64 {
+        let mut ended = 0;
+        while let Some(rest) = self.waiting.take(0..self.accepted) {
+            ended += rest.end - rest.start;
+            self.keep(end(rest));
         }
-        let Some(slot) = self.place(index).and_then(|place| self.slots.get_mut(place)) else {
-            return false;
-        };
-        if !matches!(slot, Slot::Waiting) {
-            return false;
+        self.ended += ended;
+        ended
+    }
+
+    fn keep(&mut self, run: Run) {
+        if self.discards {
+            return;
         }
-        match self.order {
-            _ if self.discards => {
-                *slot = Slot::Ended(None);
-                self.forget_front();
-            }
-            Order::Input => *slot = Slot::Ended(Some(out)),
+        let key = match self.order {
+            Order::Input => run.index(),
             Order::Completion => {
-                *slot = Slot::Ended(None);
-                self.ready.push_back((index, out));
-                self.forget_front();
+                self.next += 1;
+                self.next
             }
-        }
-        self.ended += 1;
-        true
+        };
+        self.runs.insert(key, run);
     }
 
-    fn forget_front(&mut self) {
-        loop {
-            match self.slots.front() {
-                Some(Slot::Ended(None)) => {}
-                Some(Slot::Waiting)
-                    if (self.discards || self.order == Order::Completion)
-                        && self.slots.len() > SLOTS =>
-                {
-                    self.stragglers.insert(self.base);
-                }
-                _ => return,
+    /// Gives out the next outcomes, if they are there.
+    pub(crate) fn pop(&mut self) -> Option<Run> {
+        let first = self.runs.first_entry()?;
+        if self.order == Order::Input {
+            if *first.key() != self.next {
+                return None;
             }
-            self.slots.pop_front();
-            self.base += 1;
+            self.next += first.get().len();
         }
-    }
-
-    /// Gives out the next outcome, if it is there.
-    pub(crate) fn pop(&mut self) -> Option<(u64, Out)> {
-        match self.order {
-            Order::Completion => self.ready.pop_front(),
-            Order::Input => {
-                let Some(Slot::Ended(out)) = self.slots.front_mut() else { return None };
-                let out = out.take()?;
-                let index = self.base;
-                self.forget_front();
-                Some((index, out))
-            }
-        }
+        Some(first.remove())
     }
 
     /// With [`Order::Input`]: index of the item that all later ones wait for.
     pub(crate) fn head(&self) -> u64 {
-        self.base
+        self.next
     }
 
     /// Looks at all outcomes in input order without giving them out.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Out> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Ended(out) => out.as_ref(),
-            Slot::Waiting => None,
-        })
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
+    }
+}
+
+/// A set of indexes, mostly long runs of them: each run's end by its start.
+#[derive(Debug, Default)]
+struct Indexes(BTreeMap<u64, u64>);
+
+impl Indexes {
+    /// Adds indexes behind all others.
+    fn add(&mut self, range: Range<u64>) {
+        match self.0.last_entry() {
+            Some(mut last) if *last.get() == range.start => *last.get_mut() = range.end,
+            _ if range.is_empty() => {}
+            _ => drop(self.0.insert(range.start, range.end)),
+        }
     }
 
-    /// Ends every item that still waits with what `out` says for its index.
-    pub(crate) fn end_all(&mut self, mut out: impl FnMut(u64) -> Out) -> u64 {
-        let waiting: Vec<u64> = (self.base..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| matches!(slot, Slot::Waiting))
-            .map(|(index, _)| index)
-            .chain(self.stragglers.iter().copied())
-            .collect();
-        for &index in &waiting {
-            self.end(index, out(index));
+    /// Takes the first run of them out that lies in `range`.
+    fn take(&mut self, range: Range<u64>) -> Option<Range<u64>> {
+        if range.is_empty() {
+            return None;
         }
-        waiting.len() as u64
+        let around = self.0.range(..=range.start).next_back();
+        let around = around.filter(|(_, end)| **end > range.start);
+        let (&start, &end) = around.or_else(|| self.0.range(range.clone()).next())?;
+        let taken = start.max(range.start)..end.min(range.end);
+        match self.0.get_mut(&start) {
+            Some(end) if start < taken.start => *end = taken.start,
+            _ => drop(self.0.remove(&start)),
+        }
+        if taken.end < end {
+            self.0.insert(taken.end, end);
+        }
+        Some(taken)
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them of one")]
 mod tests {
     use super::*;
-    use crate::outcome::{Failure, TaskErrorKind};
+    use crate::outcome::TaskErrorKind;
 
-    fn out(tag: usize) -> Out {
-        let mut values = Values::default();
-        values.buffer().resize(tag, 0);
-        let at = values.add(0..tag, 1, None);
-        Out::Value(Arc::new(values), at)
+    fn run(items: Range<u64>) -> Run {
+        Run::stopped(items, TaskErrorKind::TimedOut, None)
     }
 
-    fn drain(store: &mut Store) -> Vec<(u64, u64)> {
-        std::iter::from_fn(|| store.pop()).map(|(index, out)| (index, out.size())).collect()
+    /// Ends items and gives those for which this was the first word.
+    fn end(store: &mut Store, items: Range<u64>) -> Vec<Range<u64>> {
+        let mut heard = Vec::new();
+        store.end(run(items), |run| heard.push(run.index()..run.index() + run.len()));
+        heard
+    }
+
+    fn drain(store: &mut Store) -> Vec<Range<u64>> {
+        std::iter::from_fn(|| store.pop()).map(|run| run.index()..run.index() + run.len()).collect()
     }
 
     #[test]
     fn input_order_waits_for_the_first() {
         let mut store = Store::new(Order::Input);
         store.accept(3);
-        assert!(store.end(2, out(2)) && store.end(1, out(1)));
+        assert_eq!(end(&mut store, 1..3), [1..3]);
         assert_eq!(drain(&mut store), []);
-        assert!(store.end(0, out(0)));
-        assert_eq!(drain(&mut store), [(0, 0), (1, 1), (2, 2)]);
+        assert_eq!(end(&mut store, 0..1), [0..1]);
+        assert_eq!(drain(&mut store), [0..1, 1..3]);
         assert_eq!((store.accepted(), store.ended()), (3, 3));
     }
 
@@ -301,8 +199,8 @@ mod tests {
     fn completion_order_gives_what_is_there() {
         let mut store = Store::new(Order::Completion);
         store.accept(3);
-        assert!(store.end(2, out(2)) && store.end(0, out(0)));
-        assert_eq!(drain(&mut store), [(2, 2), (0, 0)]);
+        assert!(end(&mut store, 2..3) == [2..3] && end(&mut store, 0..1) == [0..1]);
+        assert_eq!(drain(&mut store), [2..3, 0..1]);
         assert_eq!((store.accepted(), store.ended()), (3, 2));
     }
 
@@ -311,43 +209,53 @@ mod tests {
         for order in [Order::Input, Order::Completion] {
             let mut store = Store::new(order);
             store.accept(2);
-            assert!(!store.end(2, out(1)), "never accepted");
-            assert!(store.end(0, out(1)));
-            assert!(!store.end(0, out(9)), "ended before");
-            assert_eq!(drain(&mut store), [(0, 1)]);
-            assert!(!store.end(0, out(9)), "given out before");
+            assert_eq!(end(&mut store, 2..5), [], "never accepted");
+            assert_eq!(end(&mut store, 0..1), [0..1]);
+            assert_eq!(end(&mut store, 0..1), [], "ended before");
+            assert_eq!(drain(&mut store), [0..1]);
+            assert_eq!(end(&mut store, 0..1), [], "given out before");
             assert_eq!(store.ended(), 1);
+            assert_eq!(end(&mut store, 0..9), [1..2], "but for the one that waits");
+            assert_eq!(store.ended(), 2);
         }
     }
 
     #[test]
-    fn an_item_that_takes_for_ever_keeps_no_slots_of_others() {
+    fn an_item_that_takes_for_ever_costs_nothing_for_others() {
         let mut store = Store::new(Order::Completion);
-        let many = 3 * SLOTS as u64;
-        store.accept(many as usize);
-        for index in 1..many {
-            assert!(store.end(index, out(0)), "item {index}");
+        const MANY: u64 = 100_000;
+        store.accept(MANY as usize);
+        for index in 1..MANY {
+            assert_eq!(end(&mut store, index..index + 1), [index..index + 1]);
         }
-        assert_eq!(drain(&mut store).len() as u64, many - 1);
-        assert!(store.slots.len() <= SLOTS && store.stragglers.len() == 1);
-        assert_eq!((store.accepted(), store.ended()), (many, many - 1));
-        assert!(store.end(0, out(7)) && !store.end(0, out(7)), "it ends late, and once");
-        assert_eq!(drain(&mut store), [(0, 7)]);
-        assert_eq!(store.ended(), many);
+        assert_eq!(drain(&mut store).len() as u64, MANY - 1);
+        assert_eq!(store.waiting.0.len(), 1);
+        assert_eq!((store.accepted(), store.ended()), (MANY, MANY - 1));
+        assert_eq!(end(&mut store, 0..1), [0..1], "late");
+        assert!(end(&mut store, 0..1).is_empty(), "and once");
+        assert_eq!(drain(&mut store), [0..1]);
+        assert_eq!(store.ended(), MANY);
     }
 
     #[test]
     fn ending_all_ends_just_those_that_wait() {
         let mut store = Store::new(Order::Input);
+        store.accept(5);
+        end(&mut store, 1..2);
+        end(&mut store, 3..4);
+        assert_eq!(store.end_all(run), 3);
+        assert_eq!(drain(&mut store), [0..1, 1..2, 2..3, 3..4, 4..5]);
+        assert_eq!((store.ended(), store.end_all(run)), (5, 0));
+    }
+
+    #[test]
+    fn what_is_discarded_still_ends_once() {
+        let mut store = Store::new(Order::Input);
         store.accept(3);
-        store.end(1, out(1));
-        let error = |index| {
-            let failure = Failure::new(TaskErrorKind::Terminated, "");
-            Out::Error(TaskError::new(index, 0, failure, Logs::default()))
-        };
-        assert_eq!(store.end_all(error), 2);
-        let kinds: Vec<bool> =
-            std::iter::from_fn(|| store.pop()).map(|(_, o)| matches!(o, Out::Error(_))).collect();
-        assert_eq!(kinds, [true, false, true]);
+        end(&mut store, 0..1);
+        store.discard();
+        assert_eq!(end(&mut store, 0..3), [1..3]);
+        assert_eq!(drain(&mut store), []);
+        assert_eq!(store.ended(), 3);
     }
 }

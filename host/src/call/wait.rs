@@ -2,9 +2,8 @@
 //!
 //! This module must not change what happened; it only blocks until something has.
 
-use super::store::Out;
+use super::run::Run;
 use super::{Call, Inner, Input, Stop};
-use crate::outcome::TaskErrorKind;
 use crate::pool::error::{CallError, InputError, PoolError};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -14,7 +13,8 @@ use std::time::Instant;
 /// What an iterator finds.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Out(u64, Out),
+    /// Some outcomes, and after how many of them their consumer should tell that it has them.
+    Run(Run, u64),
     /// The input failed, or the pool cannot go on: told once.
     Failed(CallError),
     End,
@@ -53,29 +53,23 @@ impl Call {
         Some(inner)
     }
 
-    /// The next outcome; `None` if the deadline passed first.
-    pub(crate) fn next(self: &Arc<Self>, deadline: Option<Instant>) -> Option<Next> {
+    /// The next outcomes; `None` if the deadline passed first.
+    pub(crate) fn next(&self, deadline: Option<Instant>) -> Option<Next> {
         let mut inner = self.lock();
         loop {
             if let Some(next) = self.look(&mut inner) {
-                drop(inner);
-                self.after_yield(&next);
                 return Some(next);
             }
             inner = self.wait_until(inner, deadline)?;
         }
     }
 
-    /// The next outcome, or a wake-up when there may be one.
+    /// The next outcomes, or a wake-up when there may be some.
     #[cfg_attr(not(feature = "stream"), expect(dead_code, reason = "for streams"))]
-    pub(crate) fn poll_next(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Next> {
+    pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Next> {
         let mut inner = self.lock();
         match self.look(&mut inner) {
-            Some(next) => {
-                drop(inner);
-                self.after_yield(&next);
-                Poll::Ready(next)
-            }
+            Some(next) => Poll::Ready(next),
             None => {
                 inner.remember(context);
                 Poll::Pending
@@ -84,15 +78,15 @@ impl Call {
     }
 
     fn look(&self, inner: &mut Inner) -> Option<Next> {
-        while let Some((index, out)) = inner.store.pop() {
-            if matches!(inner.stop, Some(Stop::Failed(_))) && out.is_terminated() {
+        while let Some(run) = inner.store.pop() {
+            if matches!(inner.stop, Some(Stop::Failed(_))) && run.is_terminated() {
                 // One clear error for the call is told instead of one for each item.
                 continue;
             }
-            inner.result_bytes = inner.result_bytes.saturating_sub(out.size());
-            // Counted under the lock, so that a feeder that has just looked is not asleep yet.
-            self.yielded.fetch_add(1, Ordering::SeqCst);
-            return Some(Next::Out(index, out));
+            let part = |whole: u64| (whole / 8).max(1);
+            let crowded = self.spec.window.as_ref().is_some_and(|w| run.size() > part(w.bytes));
+            let stride = if crowded { 1 } else { part(self.window_items(inner)) };
+            return Some(Next::Run(run, stride));
         }
         if !inner.is_complete() {
             return None;
@@ -107,6 +101,12 @@ impl Call {
             inner.cut_short = false;
             return Some(Next::Failed(CallError::Pool(PoolError::terminated())));
         }
+        if let Some(Stop::Expired(limit)) = inner.stop
+            && inner.cut_short
+        {
+            inner.cut_short = false;
+            return Some(Next::Failed(CallError::Pool(PoolError::expired(limit))));
+        }
         if let Input::Failed(error) = &inner.input {
             let error = error.clone();
             inner.input = Input::Ended;
@@ -115,13 +115,13 @@ impl Call {
         Some(Next::End)
     }
 
-    fn after_yield(&self, next: &Next) {
-        if !matches!(next, Next::Out(..)) {
-            return;
-        }
-        if self.feeder_waits.load(Ordering::SeqCst) {
-            self.wake_feeder(&self.lock());
-        }
+    /// The consumer has taken so many outcomes with so many bytes, which is room in the window.
+    pub(crate) fn yielded(&self, outcomes: u64, bytes: u64) {
+        let mut inner = self.lock();
+        inner.yielded += outcomes;
+        inner.result_bytes = inner.result_bytes.saturating_sub(bytes);
+        self.wake_feeder(&inner);
+        drop(inner);
         if self.may_have_items() {
             self.core.wake_idle();
         }
@@ -130,11 +130,11 @@ impl Call {
     /// A feeder is woken when a quarter of the window is free, not for every single item; what was
     /// pulled before keeps consumer and workers going meanwhile.
     pub(super) fn wake_feeder(&self, inner: &Inner) {
-        if !self.feeder_waits.load(Ordering::SeqCst) || !self.has_room(inner) {
+        if !inner.feeder_waits || !self.has_room(inner) {
             return;
         }
         let window = self.window_items(inner);
-        let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
+        let used = inner.store.accepted() - inner.yielded;
         let idle = inner.store.ended() == inner.store.accepted();
         let released = self.core.someone_joins()
             || self.spec.window.as_ref().is_some_and(|window| window.open.load(Ordering::SeqCst));
@@ -158,7 +158,7 @@ impl Call {
             let room = waiting < self.window_items(inner) && inner.item_bytes < window.bytes;
             return waiting == 0 || room;
         }
-        let used = inner.store.accepted() - self.yielded.load(Ordering::SeqCst);
+        let used = inner.store.accepted() - inner.yielded;
         used == 0
             || (used < self.window_items(inner)
                 && inner.item_bytes + inner.result_bytes < window.bytes)
@@ -174,13 +174,9 @@ impl Call {
             if self.has_room(&inner) {
                 return true;
             }
-            self.feeder_waits.store(true, Ordering::SeqCst);
-            // The consumer counts what it was given under the same lock: it comes either before
-            // this second look or after the wait has begun.
-            if !self.has_room(&inner) {
-                inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
-            }
-            self.feeder_waits.store(false, Ordering::SeqCst);
+            inner.feeder_waits = true;
+            inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner.feeder_waits = false;
         }
     }
 
@@ -250,22 +246,24 @@ impl Call {
             (_, Some(Stop::Failed(error)), _) => End::Pool(error.clone()),
             (_, _, Input::Failed(error)) => End::Input(error.clone()),
             (_, Some(Stop::Terminated), _) if inner.cut_short => End::Pool(PoolError::terminated()),
+            (_, Some(Stop::Expired(limit)), _) if inner.cut_short => {
+                End::Pool(PoolError::expired(*limit))
+            }
             _ => End::Complete,
         }
     }
 
     /// Looks at every outcome in input order, of a complete call, outside of the lock.
-    pub(crate) fn outs(&self) -> Vec<Out> {
+    pub(crate) fn outs(&self) -> Vec<Run> {
         self.lock().store.iter().cloned().collect()
     }
 
-    /// Waits for the next outcomes in input order and takes at most `most` of them; none when the
-    /// call is complete and all were taken. For callers that nobody shares the call with.
-    pub(crate) fn take_outs(&self, most: usize) -> Vec<Out> {
+    /// Waits for the next outcomes in input order and takes those that are here; none when the call
+    /// is complete and all were taken. For callers that nobody shares the call with.
+    pub(crate) fn take_outs(&self) -> Vec<Run> {
         let mut inner = self.lock();
         loop {
-            let taken: Vec<Out> =
-                std::iter::from_fn(|| inner.store.pop()).map(|(_, out)| out).take(most).collect();
+            let taken: Vec<Run> = std::iter::from_fn(|| inner.store.pop()).collect();
             if !taken.is_empty() || inner.is_complete() {
                 return taken;
             }
@@ -287,11 +285,5 @@ impl Inner {
         // One task at a time waits for a handle or a stream: the one that asked last.
         self.wakers.clear();
         self.wakers.push(context.waker().clone());
-    }
-}
-
-impl Out {
-    fn is_terminated(&self) -> bool {
-        matches!(self, Self::Error(error) if error.kind() == TaskErrorKind::Terminated)
     }
 }

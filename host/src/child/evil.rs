@@ -16,9 +16,8 @@ use crate::guest::Item;
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use crate::process::sys;
 use crate::ring::Region;
-use crate::ring::frame::{ITEM_HEADER, RESULT_HEADER, ResultHeader, ResultKind, framed};
+use crate::ring::frame::{HEAD, framed};
 use crate::ring::map::{ARENA, Stream};
-use crate::ring::word::Count;
 use crate::wire::control::{Hello, WorkerReady, send};
 use crate::wire::report;
 pub(crate) use orders::{Deed, End, FIRST, Field, LAB, Lab, Point, STAGE, told};
@@ -150,11 +149,6 @@ impl Plan {
         }
     }
 
-    fn own(&self) -> Count {
-        let claimed = self.region.control().word.read().claimed;
-        Count::from_bits(claimed.bits().wrapping_sub(1))
-    }
-
     /// Wakes the host, whether it wants that or not.
     fn ring(&self) {
         let _ = rustix::io::write(sys::borrow(self.host_bell), &[1]);
@@ -178,15 +172,14 @@ impl Plan {
     /// As an honest worker does before it publishes.
     fn use_up_item(&self) {
         let control = self.region.control();
-        let own = framed(ITEM_HEADER, 8).unwrap_or(0);
+        let own = framed(8).unwrap_or(0);
         control.items_head.fetch_add(own, Ordering::Release);
     }
 }
 
-/// A frame whose head may say anything.
-fn frame(kind: u8, len: u64, item: Count, bytes: &[u8]) -> Vec<u8> {
-    let mut frame = ResultHeader { len, item, kind: ResultKind::Value }.encode().to_vec();
-    frame[12] = kind;
+/// A frame whose head may say anything. Of the kind, only some bits fit.
+fn frame(kind: u8, len: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut frame = (len << 3 | u64::from(kind)).to_le_bytes().to_vec();
     frame.extend_from_slice(bytes);
     frame.resize(frame.len().next_multiple_of(8), 0);
     frame
@@ -215,7 +208,7 @@ impl<G: Run> Run for Worker<'_, G> {
             let control = self.plan.region.control();
             control.word.end();
             let tail = control.results_tail.load(Ordering::Acquire);
-            let bytes = frame(0, 8, word.claimed, &7_i64.to_le_bytes());
+            let bytes = frame(0, 8, &7_i64.to_le_bytes());
             // The mapping of a plan cannot be written through a shared borrow; another one can.
             if let Ok(mut region) = Region::map(&self.plan.ring) {
                 region.write(Stream::Results, tail, &bytes);
@@ -258,11 +251,10 @@ impl<G: Run> Run for Worker<'_, G> {
 impl<G: Run> Worker<'_, G> {
     /// Does what is to be done at an item. The honest answer is in `output`.
     fn act(&mut self, deed: Deed, output: &mut Vec<u8>) -> Result<(), Failure> {
-        let own = self.plan.own();
-        let right = frame(0, output.len() as u64, own, output);
+        let right = frame(0, output.len() as u64, output);
         match deed {
             Deed::At(Point::HalfResult, how) => {
-                self.plan.put(&frame(0, 1000, own, &[1; 500]));
+                self.plan.put(&frame(0, 1000, &[1; 500]));
                 let stage = self.plan.stage;
                 end(how, || tell(stage, Point::HalfResult));
             }
@@ -270,10 +262,9 @@ impl<G: Run> Worker<'_, G> {
                 self.plan.ordered(Point::Running);
                 self.plan.ordered(Point::BeforeResult);
             }
-            Deed::Frame { kind, len, bytes, item } => {
-                let item = Count::from_bits(own.bits().wrapping_add_signed(item));
+            Deed::Frame { kind, len, bytes } => {
                 self.plan.use_up_item();
-                self.plan.put(&frame(kind, len, item, &vec![1; bytes]));
+                self.plan.put(&frame(kind, len, &vec![1; bytes]));
                 self.linger();
             }
             Deed::Twice => {
@@ -285,15 +276,15 @@ impl<G: Run> Worker<'_, G> {
             Deed::Ahead => {
                 self.plan.use_up_item();
                 self.plan.put(&right);
-                let next = frame(0, 8, own.plus(1), &13_i64.to_le_bytes());
+                let next = frame(0, 8, &13_i64.to_le_bytes());
                 self.plan.put(&next);
                 self.linger();
             }
             Deed::Unsolicited => self.unsolicited.set(true),
             Deed::Dribble(pause) => {
                 self.plan.use_up_item();
-                // Half a head is found out at once.
-                let (head, rest) = right.split_at(RESULT_HEADER);
+                // A head comes whole, as an honest worker writes it.
+                let (head, rest) = right.split_at(HEAD);
                 self.plan.put(head);
                 for byte in rest {
                     self.plan.put(&[*byte]);
@@ -312,7 +303,7 @@ impl<G: Run> Worker<'_, G> {
                 }
             }
             Deed::Stream => {
-                self.plan.put(&frame(0, 1 << 20, own, &[]));
+                self.plan.put(&frame(0, 1 << 20, &[]));
                 loop {
                     let piece = usize::try_from(self.plan.room()).unwrap_or(0);
                     self.plan.put(&vec![1; piece]);
@@ -354,14 +345,14 @@ impl<G: Run> Worker<'_, G> {
                 report::encode_failure(&lie, &Logs::default(), &mut bytes);
                 bytes.extend(vec![0; extra]);
                 self.plan.use_up_item();
-                self.plan.put(&frame(2, bytes.len() as u64, own, &bytes));
+                self.plan.put(&frame(2, bytes.len() as u64, &bytes));
                 self.linger();
             }
             Deed::Fatal => {
                 let mut bytes = Vec::new();
                 let lie = Failure::new(TaskErrorKind::Trapped, "a lie");
                 report::encode_failure(&lie, &Logs::default(), &mut bytes);
-                self.plan.put(&frame(3, bytes.len() as u64, own, &bytes));
+                self.plan.put(&frame(3, bytes.len() as u64, &bytes));
                 self.linger();
             }
             Deed::Note(note) => {

@@ -5,7 +5,7 @@
 use crate::guest::{Guest, Item};
 use crate::outcome::{Failure, Logs};
 use crate::ring::WorkerRing;
-use crate::ring::frame::ResultKind;
+use crate::ring::frame::{Context, ResultKind};
 use crate::ring::worker::{Claimed, Stop};
 use crate::wire::report;
 
@@ -85,15 +85,8 @@ fn run_one(
     claimed: Claimed,
     Buffers { output, report }: &mut Buffers,
 ) -> Result<(), Stop> {
-    let header = &claimed.header;
-    let item = Item {
-        index: header.index,
-        attempt: header.attempt,
-        function: header.function,
-        form: header.form,
-        star: header.star,
-        bytes: ring.bytes(&claimed),
-    };
+    let Context { index, attempt, function, form, star } = claimed.context;
+    let item = Item { index, attempt, function, form, star, bytes: ring.bytes(&claimed) };
     let ran = guest.run(&item, output);
     let logs = guest.take_logs().filter(|logs| !logs.is_empty());
     match ran {

@@ -5,7 +5,7 @@ use crate::description::Form;
 use crate::guest::Item;
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use crate::process::fds::bell_pipe;
-use crate::ring::frame::{ItemHeader, ResultKind};
+use crate::ring::frame::{Context, Frames, ResultKind, append};
 use crate::ring::worker::Stop;
 use crate::ring::{HostRing, Region, WorkerRing, map};
 use crate::wire::report;
@@ -65,6 +65,7 @@ struct Host {
     bell: Option<OwnedFd>,
     host_bell: OwnedFd,
     pushed: u64,
+    inbox: Vec<u8>,
 }
 
 fn start(fake: Fake) -> (Host, JoinHandle<Stop>) {
@@ -77,23 +78,25 @@ fn start(fake: Fake) -> (Host, JoinHandle<Stop>) {
         serve(&mut WorkerRing::new(region, their_bell, their_host_bell), &mut fake)
     });
     let ring = HostRing::new(Region::map(&file).unwrap(), 1 << 20);
-    (Host { ring, bell: Some(bell), host_bell, pushed: 0 }, worker)
+    (Host { ring, bell: Some(bell), host_bell, pushed: 0, inbox: Vec::new() }, worker)
 }
 
 impl Host {
     fn push(&mut self, items: &[&str]) {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for item in items {
-            let header = ItemHeader {
-                len: item.len() as u64,
-                index: self.pushed,
-                attempt: 0,
-                function: 0,
-                form: Form::Raw,
-                star: false,
-            };
-            assert!(self.ring.push(header, item.as_bytes()).unwrap());
-            self.pushed += 1;
+            append(&mut bytes, |out| {
+                out.extend_from_slice(item.as_bytes());
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+            ends.push(bytes.len());
         }
+        let index = self.pushed;
+        let context = Context { index, attempt: 0, function: 0, form: Form::Raw, star: false };
+        let run = Frames::new(&bytes, &ends, 0);
+        assert_eq!(self.ring.push(context, run).unwrap(), items.len());
+        self.pushed += items.len() as u64;
         self.ring.commit().unwrap();
         if self.ring.must_ring() {
             rustix::io::write(self.bell.as_ref().unwrap(), &[1]).unwrap();
@@ -101,14 +104,15 @@ impl Host {
     }
 
     fn next(&mut self) -> (ResultKind, Vec<u8>) {
-        let mut out = Vec::new();
         loop {
-            if let Some(taken) = self.ring.take(&mut out).unwrap() {
-                if taken.header.kind != ResultKind::Fatal {
-                    self.ring.end().unwrap();
+            self.ring.take(&mut self.inbox).unwrap();
+            if let Some(found) = self.ring.find(&self.inbox, 0).unwrap() {
+                if found.kind != ResultKind::Fatal {
+                    self.ring.end(1).unwrap();
                 }
-                self.ring.release();
-                return (taken.header.kind, out);
+                let rest = self.inbox.split_off(found.next);
+                let frame = std::mem::replace(&mut self.inbox, rest);
+                return (found.kind, frame[found.bytes].to_vec());
             }
             self.ring.bell_after(1);
             self.ring.raise();

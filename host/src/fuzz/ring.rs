@@ -4,7 +4,7 @@ use super::Script;
 use crate::description::Form;
 use crate::keeper::bounds::Bounds;
 use crate::limits::Limits;
-use crate::ring::frame::{ItemHeader, ResultKind};
+use crate::ring::frame::{Context, Frames, ResultKind, append};
 use crate::ring::map::{self, ARENA, Region, Stream};
 use crate::ring::{HostRing, Violation};
 use crate::wire::report;
@@ -26,49 +26,55 @@ struct Host {
 }
 
 impl Host {
+    /// Hands over three items: of this length, empty, and of this length again.
     fn push(&mut self, len: usize) -> Result<(), Violation> {
-        let header = ItemHeader {
-            len: len as u64,
-            index: self.pushed,
-            attempt: 0,
-            function: 0,
-            form: Form::Binary,
-            star: false,
-        };
-        let bytes = vec![1; len];
-        if self.ring.push(header, &bytes)? {
-            self.pushed += 1;
-            self.newest = bytes;
+        let form = Form::Binary;
+        let context = Context { index: self.pushed, attempt: 0, function: 0, form, star: false };
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for len in [len, 0, len] {
+            let encode = |out: &mut Vec<u8>| {
+                out.resize(out.len() + len, 1);
+                Ok::<_, ()>(())
+            };
+            append(&mut bytes, encode).expect("it always can");
+            ends.push(bytes.len());
+        }
+        let n = self.ring.push(context, Frames::new(&bytes, &ends, 0))?;
+        if let Some(last) = n.checked_sub(1) {
+            self.pushed += n as u64;
+            let start = last.checked_sub(1).map_or(0, |before| ends[before]);
+            self.newest = bytes[start..ends[last]].to_vec();
             self.ring.commit()?;
         }
         Ok(())
     }
 
-    /// Takes a result, checks it, and marks its item as ended.
+    /// Takes results, checks them, and marks their items as ended.
     fn take(&mut self) -> Result<(), Violation> {
-        let taken = self.ring.take(&mut self.out)?;
-        self.ring.release();
-        let Some(taken) = taken else { return Ok(()) };
-        let bytes = self.out.get(taken.start..).expect("it was appended");
-        match taken.header.kind {
-            ResultKind::Value => self.bounds.value(bytes.len())?,
-            ResultKind::LoggedValue => {
-                let mut rest = bytes;
-                let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
-                self.bounds.logs(&logs)?;
-                self.bounds.value(rest.len())?;
+        self.ring.take(&mut self.out)?;
+        let mut at = 0;
+        while let Some(found) = self.ring.find(&self.out, at)? {
+            let bytes = self.out.get(found.bytes).expect("it was found there");
+            match found.kind {
+                ResultKind::Value => self.bounds.value(bytes.len())?,
+                ResultKind::LoggedValue => {
+                    let mut rest = bytes;
+                    let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
+                    self.bounds.logs(&logs)?;
+                    self.bounds.value(rest.len())?;
+                }
+                ResultKind::Failure | ResultKind::Fatal => {
+                    let (_, logs) = report::decode_failure(bytes).ok_or(Violation::Report)?;
+                    self.bounds.logs(&logs)?;
+                }
             }
-            ResultKind::Failure | ResultKind::Fatal => {
-                let (_, logs) = report::decode_failure(bytes).ok_or(Violation::Report)?;
-                self.bounds.logs(&logs)?;
-            }
+            assert!(found.next > at && found.next <= self.out.len());
+            at = found.next;
+            self.ring.end(1)?;
+            self.ended += 1;
+            assert!(self.ended <= self.pushed, "no item ends twice");
         }
-        self.ring.end()?;
-        self.ended += 1;
-        assert!(self.ended <= self.pushed, "no item ends twice");
-        if self.out.len() > 1 << 20 {
-            self.out.clear();
-        }
+        self.out.drain(..at);
         Ok(())
     }
 

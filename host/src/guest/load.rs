@@ -6,7 +6,7 @@ use super::call::Waiter;
 use super::compile::one_line;
 use super::engine::DirtyPages;
 use super::logs::{Capture, Keep};
-use super::{Guest, Linked, component, core, engine, imports, is_command, wasi};
+use super::{Guest, Linked, Mold, component, core, engine, imports, is_command, wasi};
 use crate::artifact::Mapped;
 use crate::description::{Description, GuestConfig, ModuleKind};
 use wasmtime::Engine;
@@ -62,16 +62,10 @@ impl Guest {
             plan.context(None)?;
         }
         let hostcall_fuel = hostcall_fuel(&plan.config);
-        Ok(Self {
-            engine,
-            linked,
-            // A worker has one guest for as long as it lives, and a reference costs nothing per item.
-            plan: Box::leak(Box::new(plan)),
-            waiter,
-            hostcall_fuel,
-            live: None,
-            scratch: (Vec::new(), Vec::new()),
-        })
+        // A worker has one guest for as long as it lives, and a reference costs nothing per item.
+        let plan = Box::leak(Box::new(plan));
+        let mold = Mold { engine, linked, plan, waiter, hostcall_fuel };
+        Ok(Self { mold, live: None, scratch: (Vec::new(), Vec::new()) })
     }
 }
 

@@ -57,15 +57,20 @@ pub(crate) struct Item<'a> {
 
 /// A loaded task module.
 pub(crate) struct Guest {
+    mold: Mold,
+    /// The instance that serves the next item too, if instances are reused.
+    live: Option<Live>,
+    /// Binary form of JSON items and results.
+    scratch: (Vec<u8>, Vec<u8>),
+}
+
+/// What instances are made of, and called by.
+struct Mold {
     engine: Engine,
     linked: Linked,
     plan: &'static wasi::Plan,
     waiter: Option<Waiter>,
     hostcall_fuel: usize,
-    /// The instance that serves the next item too, if instances are reused.
-    live: Option<Live>,
-    /// Binary form of JSON items and results.
-    scratch: (Vec<u8>, Vec<u8>),
 }
 
 enum Linked {
@@ -94,7 +99,7 @@ enum Instance {
 impl Guest {
     /// Tells whether an initializer is configured and there is no live initialised instance.
     pub(crate) fn needs_preparation(&self) -> bool {
-        self.plan.config.initializer.is_some() && self.live.is_none()
+        self.mold.plan.config.initializer.is_some() && self.live.is_none()
     }
 
     /// Makes an instance and runs the initializer in it.
@@ -102,21 +107,21 @@ impl Guest {
     /// # Errors
     /// What an item would end in.
     pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
-        let plan = self.plan;
+        let plan = self.mold.plan;
         let Some((function, args)) = &plan.config.initializer else { return Ok(()) };
         self.live = None;
         self.clear_logs();
         let info = function_info(&plan.config, *function)?;
-        let mut live = self.instantiate(0, 0, None)?;
+        let mut live = self.mold.instantiate(0, 0, None)?;
         let mut discarded = Vec::new();
         let mut output = Output::new(&mut discarded, Spelling::Binary, u64::MAX);
         let input = Input::new(args, Spelling::Binary);
-        match self.call(&mut live, *function, input, &mut output) {
+        match self.mold.call(&mut live, *function, input, &mut output) {
             Ok(()) => {
                 self.live = Some(live);
                 Ok(())
             }
-            Err(stop) => Err(self.judge(stop, &live, &info.signature, Form::Binary)),
+            Err(stop) => Err(self.mold.judge(stop, &live, &info.signature, Form::Binary)),
         }
     }
 
@@ -128,7 +133,7 @@ impl Guest {
     pub(crate) fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
         output.clear();
         self.clear_logs();
-        let plan = self.plan;
+        let plan = self.mold.plan;
         let info = function_info(&plan.config, item.function)?;
         match item.form {
             Form::Binary => self.execute(item, info, item.bytes, Spelling::Binary, output),
@@ -139,19 +144,19 @@ impl Guest {
 
     /// Logs of the last run. `None` when it wrote nothing, or they were taken already.
     pub(crate) fn take_logs(&mut self) -> Option<Logs> {
-        if self.plan.config.description.imports.is_empty() {
+        if self.mold.plan.config.description.imports.is_empty() {
             return None;
         }
-        logs::take(&self.plan.stdout, &self.plan.stderr)
+        logs::take(&self.mold.plan.stdout, &self.mold.plan.stderr)
     }
 
     fn clear_logs(&self) {
         // What imports nothing can write nothing.
-        if self.plan.config.description.imports.is_empty() {
+        if self.mold.plan.config.description.imports.is_empty() {
             return;
         }
-        self.plan.stdout.clear();
-        self.plan.stderr.clear();
+        self.mold.plan.stdout.clear();
+        self.mold.plan.stderr.clear();
     }
 
     fn run_json(
@@ -180,7 +185,7 @@ impl Guest {
 
     /// JSON may be longer than the binary form that was checked.
     fn check_size(&self, output: &mut Vec<u8>) -> Result<(), Failure> {
-        let limit = self.plan.config.limits.output;
+        let limit = self.mold.plan.config.limits.output;
         let size = u64::try_from(output.len()).unwrap_or(u64::MAX);
         if size > limit {
             output.clear();
@@ -198,50 +203,38 @@ impl Guest {
         spelling: Spelling,
         output: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        if is_command(self.plan.config.description.kind) {
+        if is_command(self.mold.plan.config.description.kind) {
             return self.execute_command(item, info, bytes, spelling, output);
         }
         if self.needs_preparation() {
             self.prepare()?;
         }
-        let mut live = match self.live.take() {
-            Some(mut live) => {
+        let Self { mold, live: kept, .. } = self;
+        let live = match &mut *kept {
+            Some(live) => {
                 live.store.data_mut().begin(item.index, item.attempt);
-                self.refuel(&mut live.store)?;
+                mold.refuel(&mut live.store)?;
                 live
             }
-            None => self.instantiate(item.index, item.attempt, None)?,
+            none => none.insert(mold.instantiate(item.index, item.attempt, None)?),
         };
         let limit = match item.form {
             // JSON is checked when it is printed: `0,` of a list is two bytes, and eight as binary.
-            Form::Json => self.plan.config.limits.output.saturating_mul(4).saturating_add(16),
-            Form::Binary | Form::Raw => self.plan.config.limits.output,
+            Form::Json => mold.plan.config.limits.output.saturating_mul(4).saturating_add(16),
+            Form::Binary | Form::Raw => mold.plan.config.limits.output,
         };
         let mut sink = Output::new(output, spelling, limit);
-        let input = Input::new(bytes, spelling);
-        match self.call(&mut live, item.function, input, &mut sink) {
-            Ok(()) => {
-                self.keep(live);
-                Ok(())
-            }
-            Err(stop) => {
-                output.clear();
-                // What stopped inside the guest may have left it half-way: never again.
-                let spoiled = matches!(stop, Stop::Guest(_));
-                let failure = self.judge(stop, &live, &info.signature, item.form);
-                if !spoiled {
-                    self.keep(live);
-                }
-                Err(failure)
-            }
+        let ran = mold.call(live, item.function, Input::new(bytes, spelling), &mut sink);
+        // What stopped inside the guest may have left it half-way: never again.
+        let spoiled = matches!(ran, Err(Stop::Guest(_)));
+        let outcome = ran.map_err(|stop| {
+            output.clear();
+            mold.judge(stop, live, &info.signature, item.form)
+        });
+        if spoiled || !mold.reuses() {
+            *kept = None;
         }
-    }
-
-    fn keep(&mut self, live: Live) {
-        let config = &self.plan.config;
-        if config.reuse || config.initializer.is_some() {
-            self.live = Some(live);
-        }
+        outcome
     }
 
     /// Runs a command: the item is its standard input, its standard output is the result.
@@ -254,18 +247,18 @@ impl Guest {
         output: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let stdin = stdin(Input::new(bytes, spelling))?;
-        let mut live = self.instantiate(item.index, item.attempt, Some(stdin))?;
+        let mut live = self.mold.instantiate(item.index, item.attempt, Some(stdin))?;
         let mut nothing = Vec::new();
         let mut sink = Output::new(&mut nothing, Spelling::Binary, u64::MAX);
         let input = Input::new(&[], Spelling::Binary);
-        match self.call(&mut live, item.function, input, &mut sink) {
+        match self.mold.call(&mut live, item.function, input, &mut sink) {
             Ok(()) => {}
             Err(Stop::Guest(error)) if failure::exit_code(&error) == Some(0) => {}
             // A preview 2 command says no more than that it failed.
             Err(Stop::Failed(_)) => return Err(failure::exited(1, live.store.data())),
-            Err(stop) => return Err(self.judge(stop, &live, &info.signature, item.form)),
+            Err(stop) => return Err(self.mold.judge(stop, &live, &info.signature, item.form)),
         }
-        self.plan.stdout.swap(output);
+        self.mold.plan.stdout.swap(output);
         if spelling == Spelling::Binary {
             let stdout = std::mem::take(output);
             Writer(output)
@@ -273,6 +266,14 @@ impl Guest {
                 .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))?;
         }
         Ok(())
+    }
+}
+
+impl Mold {
+    /// Whether an instance serves more than one item.
+    fn reuses(&self) -> bool {
+        let config = &self.plan.config;
+        config.reuse || config.initializer.is_some()
     }
 
     fn instantiate(&self, index: u64, attempt: u32, stdin: Option<Bytes>) -> Result<Live, Failure> {
@@ -320,15 +321,14 @@ impl Guest {
         let Live { store, instance, handle } = live;
         let waiter = self.waiter.as_ref();
         let index = usize::try_from(function).unwrap_or(usize::MAX);
-        let handle = match handle.take() {
-            Some((bound, known)) if bound == function => handle.insert((bound, known)),
-            _ => handle.insert((function, self.bind(store, *instance, index)?)),
-        };
-        match (&self.linked, &handle.1) {
-            (Linked::Core(core), Handle::Core(handle)) => {
+        if handle.as_ref().is_none_or(|(bound, _)| *bound != function) {
+            *handle = Some((function, self.bind(store, *instance, index)?));
+        }
+        match (&self.linked, handle) {
+            (Linked::Core(core), Some((_, Handle::Core(handle)))) => {
                 core.call(store, handle, waiter, index, input, output)
             }
-            (Linked::Component(linked), Handle::Component(func)) => {
+            (Linked::Component(linked), Some((_, Handle::Component(func)))) => {
                 linked.call(store, *func, waiter, index, input, output)
             }
             _ => Err(mixed_up()),

@@ -1,178 +1,263 @@
-//! Moving many items and results with little per item: chunks into the ring, results out of it.
+//! What a worker tells, turned into outcomes: with little for each result, and nothing believed
+//! before it was checked.
 //!
-//! This module must not believe a result before it was checked.
+//! This module must not talk to the worker; it reads what was copied out of the ring.
 
 use super::Parting;
 use super::bounds::Bounds;
-use super::flight::Flight;
-use super::worker::Worker;
-use crate::call::block::Span;
-use crate::call::spec::Spec;
-use crate::call::store::{Out, Values};
+use super::flight::{Flight, Leg};
+use crate::call::run::{Note, Results, Run};
 use crate::call::{Call, Delivery};
 use crate::description::Form;
 use crate::outcome::TaskError;
-use crate::pool::core::Core;
-use crate::ring::Violation;
-use crate::ring::frame::{ItemHeader, ResultKind};
+use crate::ring::frame::ResultKind;
+use crate::ring::host::Found;
+use crate::ring::{HostRing, Violation};
 use crate::wire::report;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Writes the items of a span into the ring, as many as there is room for, and tells how many.
-pub(super) fn push(worker: &mut Worker, spec: &Spec, span: &Span) -> Result<usize, Violation> {
-    for at in 0..span.len() {
-        let bytes = span.bytes(at);
-        let header = ItemHeader {
-            len: bytes.len() as u64,
-            index: span.first() + at as u64,
-            attempt: span.attempts,
-            function: spec.function,
-            form: spec.form,
-            star: spec.star,
-        };
-        if !worker.ring.push(header, bytes)? {
-            return Ok(at);
-        }
-    }
-    Ok(span.len())
-}
-
-/// Results of one call that are delivered together.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    call: Option<Arc<Call>>,
-    values: Values,
-    results: Vec<(u64, Found)>,
-    /// Bytes of results.
-    bytes: usize,
-    item_bytes: u64,
-    failed: u64,
-}
-
-/// A checked result.
+/// Outcomes of one call that came together.
 #[derive(Debug)]
-enum Found {
-    /// The place of its value.
-    Value(u32),
-    Error(TaskError),
+pub(super) struct Batch {
+    call: Arc<Call>,
+    runs: Vec<Run>,
+    item_bytes: u64,
 }
 
 impl Batch {
-    /// Results gathered.
-    pub(super) fn len(&self) -> usize {
-        self.results.len()
+    /// Outcomes in it, and how many of them are no values.
+    pub(super) fn count(&self) -> (u64, u64) {
+        let failed = |run: &Run| run.errors().map(|(_, n)| n).sum::<u64>();
+        (self.runs.iter().map(Run::len).sum(), self.runs.iter().map(failed).sum())
     }
 
-    /// Whether to deliver before the next result is taken: there is enough, or the next result is
-    /// that of another call.
-    pub(super) fn is_ripe(&self, flight: &Flight) -> bool {
-        let other_call = match (&self.call, flight.front()) {
-            (Some(call), Some(front)) => !Arc::ptr_eq(call, front.call),
-            _ => false,
+    pub(super) fn deliver(self, elapsed: Duration) {
+        let Self { call, runs, item_bytes } = self;
+        call.deliver(Delivery { runs, item_bytes, elapsed });
+    }
+}
+
+/// What was read of the results of a worker.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    pub(super) batches: Vec<Batch>,
+    /// Items that are to be started again.
+    pub(super) again: Vec<Leg>,
+    /// Items that these results ended.
+    pub(super) items: usize,
+    /// What is wrong with the result behind them.
+    pub(super) parting: Option<Parting>,
+}
+
+/// Reads whole results off the front of `inbox` and takes their items off the flight. What remains
+/// is the front of a result that has not come as a whole.
+pub(super) fn sort(
+    ring: &mut HostRing,
+    flight: &mut Flight,
+    inbox: &mut Vec<u8>,
+    bounds: Bounds,
+) -> Sorted {
+    let observed = ring.observe();
+    let claimed = observed.map_or(0, |_| ring.claimed_unended() as usize);
+    let mut reader = Reader { ring, taken: inbox, at: 0, left: claimed, bounds };
+    let (mut piles, mut again) = (Vec::<Pile>::new(), Vec::new());
+    let mut parting = observed.err().map(Parting::from);
+    while let (None, Some(leg)) = (&parting, flight.front()) {
+        let mut pile = match piles.pop() {
+            Some(pile) if Arc::ptr_eq(&pile.call, &leg.call) => pile,
+            other => {
+                piles.extend(other);
+                Pile::new(&leg.call, reader.at)
+            }
         };
-        other_call || self.bytes >= 1 << 20 || self.results.len() >= 4096
-    }
-
-    /// Takes one result off the ring and its item off the flight. False if there is none.
-    pub(super) fn take(
-        &mut self,
-        worker: &mut Worker,
-        flight: &mut Flight,
-    ) -> Result<bool, Parting> {
-        let buffer = self.values.buffer();
-        let Some(taken) = worker.ring.take(buffer)? else { return Ok(false) };
-        let start = taken.start;
-        if taken.header.kind == ResultKind::Fatal {
-            let report = buffer.split_off(start);
-            let (failure, _) = report::decode_failure(&report).ok_or(Violation::Report)?;
-            return Err(Parting::Unprepared(failure));
+        let (read, end) = reader.read(leg, &mut pile);
+        piles.push(pile);
+        flight.pop_front(read);
+        match end {
+            End::Leg => {}
+            End::Again => again.extend(flight.pop_front(1)),
+            End::Results => break,
+            End::Broken(violation) => parting = Some(violation.into()),
         }
-        let front = flight.front().ok_or(Violation::Item)?;
-        let (index, attempts, size) = (front.index(), front.attempts(), front.bytes().len());
-        let form = front.call.spec.form;
-        // A result that makes no sense leaves its item among those that were started.
-        let bounds = worker.bounds;
-        let found = self.check(taken.header.kind, form, start, (index, attempts), bounds)?;
-        worker.ring.end()?;
-        worker.items += 1;
-        if let Found::Error(error) = &found {
-            let front = flight.front().ok_or(Violation::Item)?;
-            if front.call.spec.retry.wants(error.kind(), attempts) {
-                if let Some(leg) = flight.pop_front() {
-                    leg.call.give_back(leg.span.again());
+    }
+    let parting = parting.or_else(|| reader.beyond());
+    let (read, items) = (reader.at, claimed - reader.left);
+    Sorted { batches: cut(inbox, read, piles), again, items, parting }
+}
+
+/// Gives each call its part of the frames, all of which are taken off.
+fn cut(inbox: &mut Vec<u8>, read: usize, piles: Vec<Pile>) -> Vec<Batch> {
+    if read == 0 {
+        return Vec::new();
+    }
+    let rest = inbox.split_off(read);
+    let mut frames = std::mem::replace(inbox, rest);
+    let alone = piles.len() == 1;
+    let part = |pile: Pile| {
+        // Mostly all are of one call, and nothing is copied again. Else each call has its own, so
+        // that what is kept of one keeps nothing of another.
+        let own = match alone {
+            true => std::mem::take(&mut frames),
+            false => frames.get(pile.from..pile.to).unwrap_or(&[]).to_vec(),
+        };
+        pile.batch(own)
+    };
+    piles.into_iter().filter(|pile| !pile.stretches.is_empty()).map(part).collect()
+}
+
+/// What is behind the results that [`Reader::read`] read.
+enum End {
+    /// Perhaps results for the next leg.
+    Leg,
+    /// The leg's next item, which is to be started again.
+    Again,
+    /// Nothing that ends an item.
+    Results,
+    /// Something that makes no sense.
+    Broken(Violation),
+}
+
+/// Reads results one after the other.
+struct Reader<'a> {
+    ring: &'a HostRing,
+    taken: &'a [u8],
+    at: usize,
+    /// Claimed items that have no result so far. Whatever else lies there belongs to no item.
+    left: usize,
+    bounds: Bounds,
+}
+
+impl Reader<'_> {
+    /// Reads results of a leg onto a pile, and tells how many.
+    fn read(&mut self, leg: &Leg, pile: &mut Pile) -> (usize, End) {
+        let len = leg.span.len();
+        let most = len.min(self.left);
+        let (from, noted) = (self.at, pile.notes.len());
+        let (mut read, mut to) = (0, from);
+        let end = loop {
+            if read == most {
+                break if most == len { End::Leg } else { End::Results };
+            }
+            let Ok(Some(found)) = self.ring.find(self.taken, to) else { break End::Results };
+            match self.note(&found, leg, read, pile.from) {
+                Ok(note) => pile.notes.extend(note.map(|note| (to - pile.from, note))),
+                Err(End::Again) => {
+                    self.at = found.next;
+                    self.left -= 1;
+                    break End::Again;
                 }
-                return Ok(true);
+                Err(end) => break end,
             }
-        }
-        if self.call.is_none() {
-            let front = flight.front().ok_or(Violation::Item)?;
-            self.call = Some(Arc::clone(front.call));
-        }
-        self.failed += u64::from(matches!(found, Found::Error(_)));
-        self.item_bytes += size as u64;
-        self.results.push((index, found));
-        self.bytes = self.values.buffer().len();
-        flight.advance();
-        Ok(true)
+            to = found.next;
+            self.at = to;
+            read += 1;
+        };
+        self.left -= read;
+        pile.add(leg, read, from..to, noted);
+        (read, end)
     }
 
-    /// Turns the bytes from `start` on into a result.
-    fn check(
-        &mut self,
-        kind: ResultKind,
-        form: Form,
-        start: usize,
-        (index, attempts): (u64, u32),
-        bounds: Bounds,
-    ) -> Result<Found, Violation> {
-        let buffer = self.values.buffer();
-        let end = buffer.len();
-        match kind {
-            ResultKind::Value => {
-                bounds.value(end.saturating_sub(start))?;
-                Ok(Found::Value(self.values.add(start..end, attempts, None)))
-            }
+    /// What a result is besides a value, for the item that is `at` places into a leg.
+    #[inline]
+    fn note(&self, found: &Found, leg: &Leg, at: usize, base: usize) -> Result<Option<Note>, End> {
+        let mut bytes = self.taken.get(found.bytes.clone()).unwrap_or(&[]);
+        match found.kind {
+            ResultKind::Value => self.bounds.value(bytes.len()).map(|()| None).map_err(End::Broken),
             ResultKind::LoggedValue => {
-                let mut rest = buffer.get(start..).unwrap_or(&[]);
-                let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
-                bounds.logs(&logs)?;
-                bounds.value(rest.len())?;
-                let start = end - rest.len();
-                Ok(Found::Value(self.values.add(start..end, attempts, Some(logs))))
+                let logs = report::decode_logs(&mut bytes);
+                let logs = logs.ok_or(End::Broken(Violation::Report))?;
+                self.bounds.logs(&logs).map_err(End::Broken)?;
+                self.bounds.value(bytes.len()).map_err(End::Broken)?;
+                Ok(Some(Note::Logs(logs, found.bytes.end - bytes.len() - base)))
             }
             ResultKind::Failure => {
-                let bytes = buffer.split_off(start);
                 let (mut failure, logs) =
-                    report::decode_failure(&bytes).ok_or(Violation::Report)?;
-                bounds.logs(&logs)?;
-                bounds.value(failure.payload.as_ref().map_or(0, Vec::len))?;
+                    report::decode_failure(bytes).ok_or(End::Broken(Violation::Report))?;
+                self.bounds.logs(&logs).map_err(End::Broken)?;
+                let payload = failure.payload.as_ref().map_or(0, Vec::len);
+                self.bounds.value(payload).map_err(End::Broken)?;
                 // Only binary payloads become Rust values again; the message has all of them as text.
-                failure.payload = failure.payload.filter(|_| form == Form::Binary);
-                Ok(Found::Error(TaskError::new(index, attempts, failure, logs)))
+                let spec = &leg.call.spec;
+                failure.payload = failure.payload.filter(|_| spec.form == Form::Binary);
+                let attempts = leg.span.attempts + 1;
+                let error = TaskError::new(leg.span.first() + at as u64, attempts, failure, logs);
+                match spec.retry.wants(error.kind(), attempts) {
+                    true => Err(End::Again),
+                    false => Ok(Some(Note::Error(error))),
+                }
             }
-            ResultKind::Fatal => Err(Violation::Header),
+            ResultKind::Fatal => Err(End::Results),
         }
     }
 
-    /// Delivers what was gathered. Gives the numbers of items and of those without a value.
-    pub(super) fn deliver(&mut self, core: &Core, elapsed: Duration) -> (u64, u64) {
-        let batch = std::mem::take(self);
-        let Some(call) = batch.call else { return (0, 0) };
-        let items = batch.results.len() as u64;
-        let values = Arc::new(batch.values);
-        let outs = batch.results.into_iter().map(|(index, found)| {
-            let out = match found {
-                Found::Value(at) => Out::Value(Arc::clone(&values), at),
-                Found::Error(error) => Out::Error(error),
-            };
-            (index, out)
+    /// What a whole result means that no item is left for.
+    fn beyond(&self) -> Option<Parting> {
+        match self.ring.find(self.taken, self.at) {
+            Ok(None) => None,
+            Ok(Some(found)) if found.kind == ResultKind::Fatal => {
+                let report = self.taken.get(found.bytes).and_then(report::decode_failure);
+                Some(match report {
+                    Some((failure, _)) => Parting::Unprepared(failure),
+                    None => Violation::Report.into(),
+                })
+            }
+            Ok(Some(_)) => Some(Violation::Item.into()),
+            Err(violation) => Some(violation.into()),
+        }
+    }
+}
+
+/// Results of one call that lie one after the other.
+struct Pile {
+    call: Arc<Call>,
+    /// Where their frames are. All other places are counted from `from` on.
+    from: usize,
+    to: usize,
+    notes: Vec<(usize, Note)>,
+    stretches: Vec<Stretch>,
+    item_bytes: u64,
+}
+
+/// Results of items in a row.
+struct Stretch {
+    index: u64,
+    len: u64,
+    attempts: u32,
+    frames: Range<usize>,
+    notes: Range<usize>,
+}
+
+impl Pile {
+    fn new(call: &Arc<Call>, from: usize) -> Self {
+        let call = Arc::clone(call);
+        Self { call, from, to: from, notes: Vec::new(), stretches: Vec::new(), item_bytes: 0 }
+    }
+
+    /// Adds what was read for the first `len` items of a leg: these frames, and the notes from
+    /// `noted` on.
+    fn add(&mut self, leg: &Leg, len: usize, frames: Range<usize>, noted: usize) {
+        if len == 0 {
+            return;
+        }
+        self.to = frames.end;
+        self.item_bytes += leg.span.clone().take_front(len).size() as u64;
+        self.stretches.push(Stretch {
+            index: leg.span.first(),
+            len: len as u64,
+            attempts: leg.span.attempts + 1,
+            frames: frames.start - self.from..frames.end - self.from,
+            notes: noted..self.notes.len(),
         });
-        let outs = outs.collect();
-        call.deliver(Delivery { outs, item_bytes: batch.item_bytes, elapsed });
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        core.stats.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
-        (items, batch.failed)
+    }
+
+    fn batch(self, frames: Vec<u8>) -> Batch {
+        let results = Arc::new(Results::new(frames, self.notes));
+        let run = |Stretch { index, len, attempts, frames, notes }| {
+            Run::told((index, len, attempts), &results, frames, notes)
+        };
+        let runs = self.stretches.into_iter().map(run).collect();
+        Batch { call: self.call, runs, item_bytes: self.item_bytes }
     }
 }

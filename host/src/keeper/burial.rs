@@ -8,7 +8,7 @@ use super::Parting;
 use super::link::Link;
 use super::worker::Worker;
 use crate::call::Delivery;
-use crate::call::store::Out;
+use crate::call::run::Run;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::error::{PoolError, PoolErrorKind};
@@ -76,7 +76,7 @@ impl Link {
             && self.core.stats.snapshot().values > 0
             && self.core.recipe.config.initializer.is_none()
             && self.core.suspect(Suspect {
-                item: (Arc::as_ptr(front.call).addr(), front.index()),
+                item: (Arc::as_ptr(&front.call).addr(), front.span.first()),
                 seat: self.seat,
                 proven: self.worker.items > 0,
             })
@@ -97,7 +97,7 @@ impl Link {
         let now = Instant::now();
         let ran = now.saturating_duration_since(self.seen.1);
         let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
-        while let Some(mut leg) = self.flight.pop_front() {
+        while let Some(mut leg) = self.flight.pop_front(1) {
             let attempts = leg.span.attempts + 1;
             let failure = match parting {
                 Parting::Condemned(TaskErrorKind::TimedOut) => {
@@ -121,10 +121,10 @@ impl Link {
                 leg.call.give_back(leg.span);
                 continue;
             }
-            let (index, item_bytes) = (leg.span.first(), leg.span.bytes(0).len() as u64);
+            let (index, item_bytes) = (leg.span.first(), leg.span.size() as u64);
             let error = TaskError::new(index, attempts, failure, Logs::default());
-            let outs = vec![(index, Out::Error(error))];
-            leg.call.deliver(Delivery { outs, item_bytes, elapsed });
+            let runs = vec![Run::failed(error)];
+            leg.call.deliver(Delivery { runs, item_bytes, elapsed });
             let worker = self.seat;
             self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items: 1, failed: 1 });
         }

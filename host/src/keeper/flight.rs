@@ -14,29 +14,6 @@ pub(crate) struct Leg {
     pub(crate) span: Span,
 }
 
-/// One item of a leg.
-#[derive(Debug)]
-pub(crate) struct Flying<'a> {
-    pub(crate) call: &'a Arc<Call>,
-    /// A span of this one item.
-    pub(crate) span: &'a Span,
-}
-
-impl Flying<'_> {
-    pub(crate) fn index(&self) -> u64 {
-        self.span.first()
-    }
-
-    /// How many times the item was started, this time included.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.span.attempts + 1
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.span.bytes(0)
-    }
-}
-
 /// The items of one worker, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Flight {
@@ -54,37 +31,25 @@ impl Flight {
         self.legs.push_back(Leg { call: Arc::clone(call), span });
     }
 
-    /// The oldest item.
-    pub(crate) fn front(&self) -> Option<Flying<'_>> {
-        let leg = self.legs.front()?;
-        Some(Flying { call: &leg.call, span: &leg.span })
+    /// The oldest run.
+    pub(crate) fn front(&self) -> Option<&Leg> {
+        self.legs.front()
     }
 
-    /// The newest item's bytes, for a ring that has not got all of them.
-    pub(crate) fn back_bytes(&self) -> &[u8] {
-        self.legs.back().map_or(&[], |leg| leg.span.bytes(leg.span.len().saturating_sub(1)))
+    /// The newest item as it travels, for a ring that has not got all of it.
+    pub(crate) fn last_frame(&self) -> &[u8] {
+        self.legs.back().map_or(&[], |leg| leg.span.last_frame())
     }
 
-    /// Forgets the oldest item.
-    pub(crate) fn advance(&mut self) {
-        if let Some(leg) = self.legs.front_mut() {
-            leg.span.skip_front();
-            if leg.span.is_empty() {
-                self.legs.pop_front();
-            }
-            self.items -= 1;
-        }
-    }
-
-    /// Takes the oldest item off.
-    pub(crate) fn pop_front(&mut self) -> Option<Leg> {
+    /// Takes the oldest items off: `n` of them, or what is left of the oldest run.
+    pub(crate) fn pop_front(&mut self, n: usize) -> Option<Leg> {
         let leg = self.legs.front_mut()?;
-        let one = Leg { call: Arc::clone(&leg.call), span: leg.span.take_front(1) };
+        let front = Leg { call: Arc::clone(&leg.call), span: leg.span.take_front(n) };
         if leg.span.is_empty() {
             self.legs.pop_front();
         }
-        self.items -= 1;
-        Some(one)
+        self.items -= front.span.len();
+        Some(front)
     }
 
     /// Takes the newest `n` items off: runs of them, newest run first, which is the order in which

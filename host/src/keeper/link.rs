@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(super) worker: Worker,
     /// What the worker has.
     pub(super) flight: Flight,
+    /// The front of a result that has not come as a whole.
+    inbox: Vec<u8>,
     /// The claim that was seen last, and when it was first seen: an item's clock.
     pub(super) seen: (Count, Instant),
     /// Since when the worker's time is not accounted for.
@@ -52,6 +54,7 @@ impl Link {
             seat,
             worker,
             flight: Flight::default(),
+            inbox: Vec::new(),
             seen: (Count::ZERO, now),
             since: now,
             ahead: 0,
@@ -105,45 +108,46 @@ impl Link {
         self.gather().map(|()| true)
     }
 
-    /// Takes the results that are there, frees their room, and delivers them.
+    /// Takes the results that are there, which frees their room, and delivers them.
     pub(super) fn gather(&mut self) -> Result<(), Parting> {
-        let mut batches = vec![Batch::default()];
-        let taken = loop {
-            let Some(batch) = batches.last_mut() else { break Ok(()) };
-            match batch.take(&mut self.worker, &mut self.flight) {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                // Only where there is an initializer can it fail; elsewhere this is a lie.
-                Err(Parting::Unprepared(_)) if self.core.recipe.config.initializer.is_none() => {
-                    break Err(Violation::Header.into());
-                }
-                Err(parting) => break Err(parting),
-            }
-            if batch.is_ripe(&self.flight) {
-                batches.push(Batch::default());
-            }
-        };
-        self.worker.ring.release();
+        self.worker.ring.take(&mut self.inbox)?;
         self.worker.ring_if_asleep();
-        let items: usize = batches.iter().map(Batch::len).sum();
-        if items > 0 {
-            let now = Instant::now();
-            let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
-            // What came together has cost alike, as far as anybody can tell.
-            let each = elapsed / u32::try_from(items).unwrap_or(u32::MAX);
-            for batch in batches.iter_mut().filter(|batch| batch.len() > 0) {
-                let share = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-                self.deliver(batch, each.saturating_mul(share));
-            }
+        let Worker { ring, bounds, .. } = &mut self.worker;
+        let sorted = batch::sort(ring, &mut self.flight, &mut self.inbox, *bounds);
+        self.worker.items += sorted.items as u64;
+        let ended = self.worker.ring.end(sorted.items);
+        for leg in sorted.again {
+            leg.call.give_back(leg.span.again());
         }
-        taken
+        self.deliver(sorted.batches);
+        match sorted.parting {
+            // Only where there is an initializer can it fail; elsewhere this is a lie.
+            Some(Parting::Unprepared(_)) if self.core.recipe.config.initializer.is_none() => {
+                Err(Violation::Header.into())
+            }
+            Some(parting) => Err(parting),
+            None => Ok(ended?),
+        }
     }
 
-    fn deliver(&self, batch: &mut Batch, elapsed: Duration) {
-        let (items, failed) = batch.deliver(&self.core, elapsed);
+    fn deliver(&mut self, batches: Vec<Batch>) {
+        let counts = batches.iter().map(|batch| batch.count().0);
+        let Some(items) = u32::try_from(counts.sum::<u64>()).ok().filter(|items| *items > 0) else {
+            return;
+        };
+        let now = Instant::now();
+        let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.core.stats.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.core.worker_works(self.seat);
-        let worker = self.seat;
-        self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
+        // What came together has cost alike, as far as anybody can tell.
+        let each = elapsed / items;
+        for batch in batches {
+            let (items, failed) = batch.count();
+            batch.deliver(each.saturating_mul(u32::try_from(items).unwrap_or(u32::MAX)));
+            let worker = self.seat;
+            self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
+        }
     }
 
     fn unclaimed(&self) -> usize {
@@ -273,7 +277,7 @@ impl Link {
     /// Hands items over, if the worker has few enough.
     fn top_up(&mut self) -> Result<(), Parting> {
         if self.worker.ring.unsent() > 0 {
-            if self.worker.ring.feed(self.flight.back_bytes())? {
+            if self.worker.ring.feed(self.flight.last_frame())? {
                 self.worker.is_noisy(true);
                 self.worker.ring_if_asleep();
             }
@@ -313,7 +317,8 @@ impl Link {
         if self.flight.len() == 0 {
             self.since = Instant::now();
         }
-        let accepted = match batch::push(&mut self.worker, &call.spec, &handover.span) {
+        let context = call.spec.context(&handover.span);
+        let accepted = match self.worker.ring.push(context, handover.span.frames()) {
             Ok(accepted) => accepted,
             Err(violation) => {
                 // Nothing of it was published.

@@ -11,6 +11,7 @@
 //! 4. The last keeper to end wakes whoever joins. Nothing waits for feeders: one that is blocked in
 //!    its input ends when the input lets it.
 
+use super::deadlines::Deadlines;
 use super::error::PoolError;
 use super::strikes::{Strike, Strikes, Suspect, Verdict};
 use crate::call::{Call, Stop};
@@ -56,6 +57,7 @@ pub(crate) struct Core {
     scarce: Mutex<()>,
     /// Keepers must kill their workers and end.
     ending: AtomicBool,
+    deadlines: Deadlines,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,7 @@ impl Core {
             clock: AtomicU64::new(0),
             joining: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
+            deadlines: Deadlines::default(),
         })
     }
 
@@ -126,6 +129,15 @@ impl Core {
 
     /// Takes a call into the queue.
     pub(crate) fn submit(&self, call: &Arc<Call>) -> Result<(), PoolError> {
+        // Before it can be over, so that its deadline is surely forgotten then.
+        if let Some(after) = call.spec.deadline {
+            let watched = self.deadlines.watch(call, after);
+            watched.map_err(|e| PoolError::system("cannot start the thread for a deadline", &e))?;
+        }
+        self.enqueue(call).inspect_err(|_| self.deadlines.forget(call))
+    }
+
+    fn enqueue(&self, call: &Arc<Call>) -> Result<(), PoolError> {
         let mut queue = self.lock();
         match &queue.phase {
             Phase::Open => {}
@@ -167,6 +179,9 @@ impl Core {
 
     /// A call is over: complete, and in nobody's hands.
     pub(crate) fn call_over(&self, call: &Arc<Call>) {
+        if call.spec.deadline.is_some() {
+            self.deadlines.forget(call);
+        }
         let mut queue = self.lock();
         // Calls end about in the order they came, so this one is near the front.
         if let Some(place) = queue.calls.iter().position(|other| Arc::ptr_eq(other, call)) {

@@ -4,12 +4,13 @@
 
 use super::error::{CallError, InputError, PoolError};
 use super::function::Function;
-use super::handle::{Blamed, decode};
+use super::handle::{Blamed, Outs, decode};
 use super::iter::Imap;
 use super::submit::{Plan, Shape};
 use crate::call::Call;
 use crate::call::feed::{self, Step};
-use crate::call::store::{Order, Out};
+use crate::call::run::{KeptValue, Value};
+use crate::call::store::Order;
 use crate::call::wait::End;
 use crate::description::Form;
 use crate::outcome::{Failure, TaskError, TaskErrorKind};
@@ -55,7 +56,7 @@ where
 /// An encoded result. Many share one buffer, so keeping one can keep the memory of its neighbours;
 /// copy what is to be kept for long.
 #[derive(Clone)]
-pub struct Document(Out);
+pub struct Document(KeptValue);
 
 impl Deref for Document {
     type Target = [u8];
@@ -71,8 +72,8 @@ impl fmt::Debug for Document {
     }
 }
 
-fn document(_: &Call, out: &Out) -> Result<Document, Failure> {
-    Ok(Document(out.clone()))
+fn document(_: &Call, value: Value<'_>) -> Result<Document, Failure> {
+    Ok(Document(value.keep()))
 }
 
 /// A function over documents, from [`Function::documents`]. Its options are the function's.
@@ -126,9 +127,18 @@ impl Documents {
         &self,
         source: impl DocumentSource,
     ) -> Result<Vec<Result<Document, TaskError>>, CallError> {
-        let (call, outs) = self.run_all(source)?;
-        let outs = outs.iter().enumerate();
-        Ok(outs.map(|(at, out)| decode(&call, at as u64, out, document)).collect())
+        let call = self.function.call(self.plan(Order::Input, false))?;
+        self.function.submit(&call)?;
+        feed::drain(&call, &mut pulling(Arc::clone(&call), source))?;
+        call.wait_ready(None);
+        match call.end() {
+            End::Pool(error) => return Err(CallError::Pool(error)),
+            End::Input(error) => return Err(CallError::Input(error)),
+            End::Complete | End::Callback(_) => {}
+        }
+        let mut outcomes = Vec::new();
+        Outs::taken(&call).each(|out| outcomes.push(decode(&call, out, document)));
+        Ok(outcomes)
     }
 
     /// As [`map_outcomes`](Self::map_outcomes), for whoever wants all values or one error.
@@ -145,21 +155,6 @@ impl Documents {
             }
         }
         blamed.0.map_or(Ok(values), |error| Err(CallError::Task(error)))
-    }
-
-    fn run_all(&self, source: impl DocumentSource) -> Result<(Arc<Call>, Vec<Out>), CallError> {
-        let call = self.function.call(self.plan(Order::Input, false))?;
-        self.function.submit(&call)?;
-        feed::drain(&call, &mut pulling(Arc::clone(&call), source))?;
-        call.wait_ready(None);
-        match call.end() {
-            End::Pool(error) => Err(CallError::Pool(error)),
-            End::Input(error) => Err(CallError::Input(error)),
-            End::Complete | End::Callback(_) => {
-                let outs = call.take_outs(usize::MAX);
-                Ok((call, outs))
-            }
-        }
     }
 
     /// Runs the documents of an input lazily and yields results in input order; see

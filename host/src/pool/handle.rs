@@ -5,9 +5,9 @@
 use super::error::{CallError, PoolError};
 use super::submit::typed;
 use crate::call::Call;
-use crate::call::store::Out;
+use crate::call::run::{Out, Run, Value};
 use crate::call::wait::End;
-use crate::outcome::{TaskError, TaskErrorKind};
+use crate::outcome::{Failure, TaskError, TaskErrorKind};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::pin::Pin;
@@ -83,7 +83,7 @@ impl<T> AsyncResult<T> {
         if !self.ready() {
             return Err(PoolError::usage("the call is not ready"));
         }
-        let failed = |out: &Out| matches!(out, Out::Error(_));
+        let failed = |run: &Run| run.errors().next().is_some();
         let complete = matches!(self.call.end(), End::Complete);
         Ok(complete && !self.call.outs().iter().any(failed))
     }
@@ -121,7 +121,7 @@ impl<T> Future for AsyncResult<T> {
 /// The outcomes of a call in input order, until it is complete.
 pub(super) struct Outs {
     call: Arc<Call>,
-    next: std::vec::IntoIter<Out>,
+    next: std::vec::IntoIter<Run>,
     /// There are more to be taken.
     more: bool,
 }
@@ -134,18 +134,27 @@ impl Outs {
 
     /// Outcomes that leave the call as they come, so that decoding them overlaps with the work on
     /// those after them, and there are never two lists of them.
-    fn taken(call: &Arc<Call>) -> Self {
+    pub(super) fn taken(call: &Arc<Call>) -> Self {
         Self { call: Arc::clone(call), next: Vec::new().into_iter(), more: true }
+    }
+
+    /// Shows each outcome to `see`.
+    #[inline]
+    pub(super) fn each(self, mut see: impl FnMut(Out<'_>)) {
+        for mut run in self {
+            while let Some(out) = run.next() {
+                see(out);
+            }
+        }
     }
 }
 
 impl Iterator for Outs {
-    type Item = Out;
+    type Item = Run;
 
-    fn next(&mut self) -> Option<Out> {
-        const SOME: usize = 1024;
+    fn next(&mut self) -> Option<Run> {
         if self.next.as_slice().is_empty() && self.more {
-            self.next = self.call.take_outs(SOME).into_iter();
+            self.next = self.call.take_outs().into_iter();
         }
         self.next.next()
     }
@@ -161,28 +170,24 @@ fn whole(call: &Call) -> Result<(), CallError> {
 }
 
 /// One item's value.
-pub(super) fn single<R: DeserializeOwned>(
-    call: &Arc<Call>,
-    mut outs: Outs,
-) -> Result<R, CallError> {
-    let out = outs.next();
+pub(super) fn single<R: DeserializeOwned>(call: &Arc<Call>, outs: Outs) -> Result<R, CallError> {
+    let mut found = None;
+    outs.each(|out| found = Some(decode(call, out, typed)));
     whole(call)?;
-    let Some(out) = out else {
-        return Err(CallError::Pool(PoolError::terminated()));
-    };
-    decode(call, 0, &out, typed).map_err(CallError::Task)
+    match found {
+        Some(outcome) => outcome.map_err(CallError::Task),
+        None => Err(CallError::Pool(PoolError::terminated())),
+    }
 }
 
 /// Every item's value, or the error that stands for the call.
 pub(super) fn all<R: DeserializeOwned>(call: &Arc<Call>, outs: Outs) -> Result<Vec<R>, CallError> {
     let mut values = Vec::with_capacity(usize::try_from(call.accepted()).unwrap_or(0));
     let mut blamed = Blamed::default();
-    for (index, out) in (0..).zip(outs) {
-        match decode(call, index, &out, typed) {
-            Ok(value) => values.push(value),
-            Err(error) => blamed.hear(error),
-        }
-    }
+    outs.each(|out| match decode(call, out, typed) {
+        Ok(value) => values.push(value),
+        Err(error) => blamed.hear(error),
+    });
     whole(call)?;
     blamed.0.map_or(Ok(values), |error| Err(CallError::Task(error)))
 }
@@ -206,21 +211,23 @@ pub(super) fn outcomes<R: DeserializeOwned>(
     call: &Arc<Call>,
     outs: Outs,
 ) -> Result<Vec<Result<R, TaskError>>, CallError> {
-    let outcomes = (0..).zip(outs).map(|(index, out)| decode(call, index, &out, typed)).collect();
+    let mut outcomes = Vec::with_capacity(usize::try_from(call.accepted()).unwrap_or(0));
+    outs.each(|out| outcomes.push(decode(call, out, typed)));
     whole(call)?;
     Ok(outcomes)
 }
 
+/// Makes what a consumer wants of a value.
+pub(super) type Decode<R> = fn(&Call, Value<'_>) -> Result<R, Failure>;
+
 /// Decodes one outcome.
+#[inline]
 pub(super) fn decode<R>(
     call: &Call,
-    index: u64,
-    out: &Out,
-    decode: fn(&Call, &Out) -> Result<R, crate::outcome::Failure>,
+    out: Out<'_>,
+    decode: impl Fn(&Call, Value<'_>) -> Result<R, Failure>,
 ) -> Result<R, TaskError> {
-    match out {
-        Out::Error(error) => Err(error.clone()),
-        Out::Value(..) => decode(call, out)
-            .map_err(|failure| TaskError::new(index, out.attempts(), failure, out.logs())),
-    }
+    decode(call, out.result?).map_err(|failure| {
+        TaskError::new(out.index, out.attempts, failure, out.logs.cloned().unwrap_or_default())
+    })
 }

@@ -3,11 +3,11 @@
 //! This module must not pull from the input; the call's feeder does.
 
 use super::error::CallError;
-use super::handle;
+use super::handle::{self, Decode};
 use crate::call::Call;
-use crate::call::store::Out;
+use crate::call::run::Run;
 use crate::call::wait::Next;
-use crate::outcome::{Failure, Logs, TaskError};
+use crate::outcome::{Logs, TaskError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,9 +15,6 @@ use std::time::{Duration, Instant};
 
 /// How long an unfinished item of a dropped iterator may go on before its worker is killed.
 const GRACE: Duration = Duration::from_millis(50);
-
-/// Turns an outcome with a value into what the iterator yields.
-pub(super) type Decode<R> = fn(&Call, &Out) -> Result<R, Failure>;
 
 /// Results of a lazy call, in the order its method promises.
 ///
@@ -31,7 +28,35 @@ pub(super) type Decode<R> = fn(&Call, &Out) -> Result<R, Failure>;
 pub struct Imap<R> {
     call: Arc<Call>,
     decode: Decode<R>,
+    hand: Hand,
     state: State,
+}
+
+/// Outcomes that have left the call and are yielded next.
+#[derive(Debug)]
+struct Hand {
+    run: Run,
+    /// What there was of them when the call was last told that they are yielded.
+    told: (u64, u64),
+    /// After so many of them it is told again.
+    stride: u64,
+}
+
+impl Hand {
+    fn new(run: Run, stride: u64) -> Self {
+        Self { told: (run.len(), run.size()), run, stride }
+    }
+
+    /// Tells the call what was yielded, if that is worth it, or the hand is empty.
+    #[inline]
+    fn tell(&mut self, call: &Call) {
+        let (len, size) = self.told;
+        let yielded = len - self.run.len();
+        if yielded > 0 && (yielded >= self.stride || self.run.len() == 0) {
+            self.told = (self.run.len(), self.run.size());
+            call.yielded(yielded, size.saturating_sub(self.told.1));
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +88,7 @@ impl<R> fmt::Debug for Imap<R> {
 
 impl<R> Imap<R> {
     pub(super) fn new(call: Arc<Call>, decode: Decode<R>) -> Self {
-        Self { call, decode, state: State::Live }
+        Self { call, decode, hand: Hand::new(Run::none(), 1), state: State::Live }
     }
 
     /// The next result, if there is one within `timeout`. Python: `next(timeout)`.
@@ -131,15 +156,29 @@ impl<R> Imap<R> {
         if self.state == State::Ended {
             return Ok(None);
         }
+        if let Some(out) = self.in_hand() {
+            return Ok(Some(Ok(out)));
+        }
         let next = self.call.next(deadline).ok_or(Timeout)?;
         Ok(self.found(next))
     }
 
+    /// The next outcome of those that have left the call.
+    #[inline]
+    fn in_hand(&mut self) -> Option<Outcome<R>> {
+        let out = self.hand.run.next()?;
+        let (index, attempts) = (out.index, out.attempts);
+        let logs = out.logs.cloned().unwrap_or_default();
+        let result = handle::decode(&self.call, out, self.decode);
+        self.hand.tell(&self.call);
+        Some(Outcome { index, attempts, logs, result })
+    }
+
     fn found(&mut self, next: Next) -> Option<Result<Outcome<R>, CallError>> {
         match next {
-            Next::Out(index, out) => {
-                let result = handle::decode(&self.call, index, &out, self.decode);
-                Some(Ok(Outcome { index, attempts: out.attempts(), logs: out.logs(), result }))
+            Next::Run(run, stride) => {
+                self.hand = Hand::new(run, stride);
+                self.in_hand().map(Ok)
             }
             Next::Failed(error) => Some(Err(error)),
             Next::End => {
@@ -191,6 +230,9 @@ impl<R> futures_core::Stream for Imap<R> {
         use std::task::Poll;
         if self.state == State::Ended {
             return Poll::Ready(None);
+        }
+        if let Some(out) = self.in_hand() {
+            return Poll::Ready(Some(out.into_value()));
         }
         match self.call.poll_next(context) {
             Poll::Pending => Poll::Pending,

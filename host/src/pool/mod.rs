@@ -7,6 +7,7 @@ mod call_api;
 pub(crate) mod callbacks;
 pub(crate) mod compile;
 pub(crate) mod core;
+mod deadlines;
 pub(crate) mod documents;
 pub(crate) mod error;
 pub(crate) mod function;

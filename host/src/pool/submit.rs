@@ -8,8 +8,9 @@ use super::iter::Imap;
 use crate::call::Call;
 use crate::call::chunk::Chunk;
 use crate::call::feed::{self, Step};
+use crate::call::run::Value;
 use crate::call::spec::{Spec, Window};
-use crate::call::store::{Order, Out};
+use crate::call::store::Order;
 use crate::codec;
 use crate::description::{Form, FunctionInfo};
 use crate::keeper::drive::drive;
@@ -37,6 +38,9 @@ impl Function {
         if self.timeout == Some(Duration::ZERO) {
             return Err(PoolError::usage("a timeout must be longer than zero"));
         }
+        if self.deadline == Some(Duration::ZERO) {
+            return Err(PoolError::usage("a deadline must be further away than zero"));
+        }
         let window = plan.lazy.then(|| Window {
             items: self.window.map(|items| items as u64),
             bytes: self.window_bytes,
@@ -51,6 +55,7 @@ impl Function {
             chunk,
             window,
             timeout: self.timeout,
+            deadline: self.deadline,
             retry: self.retry.clone(),
             fail_fast: !plan.lazy && self.policy == ErrorPolicy::FailFast,
             callbacks: plan.callbacks.is_some(),
@@ -195,8 +200,9 @@ fn encode<A: Serialize + ?Sized>(call: &Call, shape: Shape, item: &A, out: &mut 
 }
 
 /// Decodes one value.
-pub(super) fn typed<R: DeserializeOwned>(call: &Call, out: &Out) -> Result<R, Failure> {
-    codec::from_value(call.info().value_type(), out.bytes())
+#[inline]
+pub(super) fn typed<R: DeserializeOwned>(call: &Call, value: Value<'_>) -> Result<R, Failure> {
+    codec::from_value(call.info().value_type(), value.bytes)
         .map_err(|misfit| Failure::new(TaskErrorKind::BadOutput, misfit.to_string()))
 }
 

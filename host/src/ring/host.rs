@@ -3,12 +3,16 @@
 //! This module must not believe the worker: every word read from shared memory is copied once and
 //! checked, and what no honest worker can write is a [`Violation`].
 
-use super::frame::{ITEM_HEADER, ItemHeader, RESULT_HEADER, ResultHeader, framed};
+use super::frame::{CONTEXT, Context, Frames, HEAD, Head, ResultKind, framed};
 use super::map::{ARENA, Region, Stream};
 use super::sync::Ordering;
 use super::word::{Contended, Count, Reading};
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
+
+/// Most items that a worker may have: far below what [`Count`] can tell apart.
+const MOST: usize = 1 << 20;
 
 /// Something that only a broken or hostile worker can have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +23,9 @@ pub(crate) enum Violation {
     Contention,
     /// A stream position moved backwards or past what exists.
     Position,
-    /// A result header that no version of ours writes.
+    /// The head of a result that no version of ours writes.
     Header,
-    /// A result for an item that is not the one whose turn it is.
+    /// A result although no item was claimed for it.
     Item,
     /// A result longer than any result may be.
     Length,
@@ -40,7 +44,7 @@ impl fmt::Display for Violation {
             Self::Contention => "the claim word is written in a loop",
             Self::Position => "a stream position is inconsistent",
             Self::Header => "a result header is malformed",
-            Self::Item => "a result is not that of the item whose turn it is",
+            Self::Item => "a result belongs to no item",
             Self::Length => "a result is longer than any may be",
             Self::Report => "a failure report is malformed",
             Self::Noise => "the bell is rung without cause",
@@ -55,21 +59,14 @@ impl From<Contended> for Violation {
     }
 }
 
-/// A whole frame that was copied out of the result stream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
-    pub(crate) header: ResultHeader,
-    /// Where its bytes lie in the buffer given to [`HostRing::take`].
-    pub(crate) start: usize,
-}
-
-/// A frame of which only the front has come.
-#[derive(Debug)]
-struct Partial {
-    header: ResultHeader,
-    bytes: Vec<u8>,
-    /// Stream bytes still to come, padding included.
-    missing: u64,
+/// A whole result among bytes that were copied out of the result stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) kind: ResultKind,
+    /// Where its bytes lie.
+    pub(crate) bytes: Range<usize>,
+    /// Where the next one starts.
+    pub(crate) next: usize,
 }
 
 /// The host's end.
@@ -89,8 +86,7 @@ pub(crate) struct HostRing {
     /// Bytes of the newest item that did not fit yet.
     unsent: u64,
     results_head: u64,
-    partial: Option<Partial>,
-    /// Longest result frame that is accepted, in bytes.
+    /// Longest result that is accepted, in bytes.
     max_result: u64,
 }
 
@@ -106,7 +102,6 @@ impl HostRing {
             uncommitted: 0,
             unsent: 0,
             results_head: 0,
-            partial: None,
             max_result,
         }
     }
@@ -133,46 +128,48 @@ impl HostRing {
         Ok(self.unsent > 0 && self.room()? >= self.unsent.min(ARENA as u64 / 4))
     }
 
-    /// Appends an item, to be published by [`commit`](Self::commit). False if there is no room.
-    /// An item larger than the arena is accepted when nothing is outstanding; the rest of it must
-    /// follow through [`feed`](Self::feed).
-    pub(crate) fn push(&mut self, header: ItemHeader, bytes: &[u8]) -> Result<bool, Violation> {
-        let Some(need) = framed(ITEM_HEADER, bytes.len() as u64) else { return Ok(false) };
+    /// Appends as many items of a run as there is room for, to be published by
+    /// [`commit`](Self::commit), and tells how many. An item larger than the arena is accepted when
+    /// nothing is outstanding; the rest of it must follow through [`feed`](Self::feed).
+    pub(crate) fn push(&mut self, context: Context, items: Frames<'_>) -> Result<usize, Violation> {
         let room = self.room()?;
-        if self.starts.is_empty() && room != ARENA as u64 {
+        let idle = self.starts.is_empty();
+        if idle && room != ARENA as u64 {
             return Err(Violation::Position);
         }
-        // The margin keeps `Count` differences far from wrapping, whatever the item size.
-        let full = self.unsent > 0 || self.starts.len() >= 1 << 20;
-        let fits = need <= room;
-        let goes_in_pieces = need > ARENA as u64 && self.starts.is_empty() && room == ARENA as u64;
-        if full || !(fits || goes_in_pieces) {
-            return Ok(false);
-        }
+        // At most `ARENA`, so it fits.
+        let room = (room as usize).saturating_sub(CONTEXT);
+        let most = if self.unsent > 0 { 0 } else { MOST.saturating_sub(self.starts.len()) };
+        let n = match items.fit(room).min(most) {
+            0 if idle => items.len().min(1),
+            n => n,
+        };
+        let Some(len) = items.ends(n).last() else { return Ok(0) };
+        let (now, later) = items.bytes.get(..len).unwrap_or(&[]).split_at(len.min(room));
+        self.region.write(Stream::Items, self.tail, &context.encode());
+        let start = self.tail + CONTEXT as u64;
+        self.region.write(Stream::Items, start, now);
+        // Taken back, the first item takes the context with it.
         self.starts.push_back(self.tail);
-        self.region.write(Stream::Items, self.tail, &header.encode());
-        let first = bytes.len().min(ARENA - ITEM_HEADER);
-        self.region.write(Stream::Items, self.tail + ITEM_HEADER as u64, &bytes[..first]);
-        self.unsent = (bytes.len() - first) as u64;
-        self.tail += if fits { need } else { (ITEM_HEADER + first) as u64 };
-        self.uncommitted += 1;
-        Ok(true)
+        self.starts.extend(items.ends(n - 1).map(|end| start + end as u64));
+        self.tail = start + now.len() as u64;
+        self.unsent = later.len() as u64;
+        // At most `MOST`, so it fits.
+        self.uncommitted += n as u32;
+        Ok(n)
     }
 
-    /// Writes more of the newest item, whose whole bytes are given. True if something was written.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool, Violation> {
+    /// Writes more of the newest item, whose whole frame is given. True if something was written.
+    pub(crate) fn feed(&mut self, frame: &[u8]) -> Result<bool, Violation> {
         if !self.room_for_more()? {
             return Ok(false);
         }
-        let piece = self.unsent.min(self.room()?);
-        let from = bytes.len().saturating_sub(self.unsent as usize);
-        let part = bytes.get(from..from + piece as usize).unwrap_or(&[]);
-        self.region.write(Stream::Items, self.tail, part);
-        self.unsent -= piece;
-        self.tail += piece;
-        if self.unsent == 0 {
-            self.tail = self.tail.next_multiple_of(super::frame::ALIGN);
-        }
+        // At most `ARENA`, and at most the length of the frame, so it fits.
+        let piece = self.unsent.min(self.room()?) as usize;
+        let from = frame.len().saturating_sub(self.unsent as usize);
+        self.region.write(Stream::Items, self.tail, frame.get(from..from + piece).unwrap_or(&[]));
+        self.unsent -= piece as u64;
+        self.tail += piece as u64;
         self.region.control().items_tail.store(self.tail, Ordering::Release);
         Ok(true)
     }
@@ -229,91 +226,57 @@ impl HostRing {
         self.claimed.since(self.ended)
     }
 
-    /// Takes the next whole result and appends its bytes to `out`; `None` if there is none yet.
-    /// Call [`release`](Self::release) after a run of these.
-    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<Option<Taken>, Violation> {
-        let tail = self.region.control().results_tail.load(Ordering::Acquire);
+    /// Appends what has come of the result stream to `out`, and gives its room back to the worker.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<(), Violation> {
+        let control = self.region.control();
+        let tail = control.results_tail.load(Ordering::Acquire);
         let available = tail.checked_sub(self.results_head).ok_or(Violation::Position)?;
         if available > ARENA as u64 {
             return Err(Violation::Position);
         }
-        if let Some(partial) = self.partial.take() {
-            return self.take_more(partial, available, out);
-        }
-        if available == 0 {
+        // At most `ARENA`, so it fits.
+        self.region.read(Stream::Results, self.results_head, available as usize, out);
+        self.results_head = tail;
+        control.results_head.store(tail, Ordering::Release);
+        Ok(())
+    }
+
+    /// The result that starts at `at` of what was taken; `None` if not all of it has come.
+    #[inline]
+    pub(crate) fn find(&self, taken: &[u8], at: usize) -> Result<Option<Found>, Violation> {
+        let Some(&raw) = taken.get(at..).and_then(<[u8]>::first_chunk::<HEAD>) else {
             return Ok(None);
-        }
-        if available < RESULT_HEADER as u64 {
-            return Err(Violation::Position);
-        }
-        let raw = self.region.header::<RESULT_HEADER>(Stream::Results, self.results_head);
-        let header = ResultHeader::decode(&raw).ok_or(Violation::Header)?;
-        if header.len > self.max_result {
+        };
+        let head = Head::<ResultKind>::decode(raw).ok_or(Violation::Header)?;
+        if head.len > self.max_result {
             return Err(Violation::Length);
         }
-        if header.item != self.ended {
-            return Err(Violation::Item);
-        }
-        let need = framed(RESULT_HEADER, header.len).ok_or(Violation::Length)?;
-        if need > available {
-            self.results_head += RESULT_HEADER as u64;
-            let missing = need - RESULT_HEADER as u64;
-            let partial = Partial { header, bytes: Vec::new(), missing };
-            return self.take_more(partial, available - RESULT_HEADER as u64, out);
-        }
-        let start = out.len();
-        let position = self.results_head + RESULT_HEADER as u64;
-        // `need <= available <= ARENA`, so the length fits.
-        self.region.read(Stream::Results, position, header.len as usize, out);
-        self.results_head += need;
-        Ok(Some(Taken { header, start }))
+        let framed = framed(head.len).and_then(|len| usize::try_from(len).ok());
+        let next = framed.and_then(|len| at.checked_add(len)).ok_or(Violation::Length)?;
+        let start = at + HEAD;
+        // Less than the frame, so it fits.
+        let bytes = start..start + head.len as usize;
+        Ok((next <= taken.len()).then_some(Found { kind: head.kind, bytes, next }))
     }
 
-    fn take_more(
-        &mut self,
-        mut partial: Partial,
-        available: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Taken>, Violation> {
-        let piece = partial.missing.min(available);
-        let wanted = (partial.header.len - partial.bytes.len() as u64).min(piece) as usize;
-        self.region.read(Stream::Results, self.results_head, wanted, &mut partial.bytes);
-        self.results_head += piece;
-        partial.missing -= piece;
-        if partial.missing > 0 {
-            self.partial = Some(partial);
-            return Ok(None);
-        }
-        let start = out.len();
-        if out.is_empty() {
-            *out = partial.bytes;
-        } else {
-            out.extend_from_slice(&partial.bytes);
-        }
-        Ok(Some(Taken { header: partial.header, start }))
-    }
-
-    /// Marks the oldest outstanding item as ended, after its result was taken and checked. It must
-    /// have been claimed: a result for an unclaimed item is a lie.
-    pub(crate) fn end(&mut self) -> Result<(), Violation> {
-        if self.claimed == self.ended {
+    /// Marks the `n` oldest outstanding items as ended: their results were taken and checked. They
+    /// must have been claimed: a result for an unclaimed item is a lie.
+    pub(crate) fn end(&mut self, n: usize) -> Result<(), Violation> {
+        if (self.claimed_unended() as usize) < n {
             self.observe()?;
         }
-        if self.claimed == self.ended || self.starts.pop_front().is_none() {
+        if (self.claimed_unended() as usize) < n || self.starts.len() < n {
             return Err(Violation::Item);
         }
+        self.starts.drain(..n);
+        // At most `MOST`, so it fits.
+        self.ended = self.ended.plus(n as u32);
         // An item is used up before its result is published. A worker that keeps room back would
         // be given items again and again that do not fit.
         if self.starts.is_empty() && (self.unsent > 0 || self.room()? != ARENA as u64) {
             return Err(Violation::Position);
         }
-        self.ended = self.ended.plus(1);
         Ok(())
-    }
-
-    /// Gives the room of taken results back to the worker.
-    pub(crate) fn release(&self) {
-        self.region.control().results_head.store(self.results_head, Ordering::Release);
     }
 
     /// Takes back unclaimed items, all but the `keep` oldest of them. Gives how many came back;

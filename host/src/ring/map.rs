@@ -117,6 +117,7 @@ impl Region {
         Ok(region)
     }
 
+    #[inline]
     pub(crate) fn control(&self) -> &Control {
         const { assert!(size_of::<Control>() + NOTE <= CONTROL) };
         // SAFETY: the first `CONTROL` bytes of the region are mapped read-write as long as `self`
@@ -134,6 +135,7 @@ impl Region {
         unsafe { self.base.cast::<AtomicU64>().add(at).as_ref() }
     }
 
+    #[inline]
     fn at(&self, stream: Stream, position: u64) -> *mut u8 {
         let arena = match stream {
             Stream::Items => CONTROL,
@@ -145,6 +147,7 @@ impl Region {
     }
 
     /// Copies `bytes` into a stream. They must fit into its arena.
+    #[inline]
     pub(crate) fn write(&mut self, stream: Stream, position: u64, bytes: &[u8]) {
         assert!(bytes.len() <= ARENA, "a piece is never larger than its arena");
         // SAFETY: the target starts inside the first mapping of the arena and, being no longer than
@@ -153,6 +156,7 @@ impl Region {
     }
 
     /// Appends `len` bytes of a stream to `out`. They must fit into its arena.
+    #[inline]
     pub(crate) fn read(&self, stream: Stream, position: u64, len: usize, out: &mut Vec<u8>) {
         assert!(len <= ARENA, "a piece is never larger than its arena");
         out.reserve(len);
@@ -167,8 +171,9 @@ impl Region {
         }
     }
 
-    /// Copies the `N` bytes of a header.
-    pub(crate) fn header<const N: usize>(&self, stream: Stream, position: u64) -> [u8; N] {
+    /// Copies the `N` bytes of a head.
+    #[inline]
+    pub(crate) fn head<const N: usize>(&self, stream: Stream, position: u64) -> [u8; N] {
         const { assert!(N <= ARENA) };
         let mut out = [0; N];
         // SAFETY: as in `read`, into an array of just that size.
@@ -181,6 +186,7 @@ impl Region {
     /// The host does not change bytes of the item stream between publishing them and seeing
     /// `items_head` pass them, and the worker trusts the host; so these bytes are immutable until
     /// the worker, through `&mut self`, moves on.
+    #[inline]
     pub(crate) fn item_bytes(&self, position: u64, len: usize) -> &[u8] {
         assert!(len <= ARENA, "a larger item is read in pieces");
         // SAFETY: inside the double mapping as in `read`, initialised (shared memory starts as

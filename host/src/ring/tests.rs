@@ -3,8 +3,8 @@
 mod hostile;
 mod stream;
 
-use super::frame::{ItemHeader, ResultKind};
-use super::host::HostRing;
+use super::frame::{Context, Frames, ResultKind, append};
+use super::host::{HostRing, Violation};
 use super::map::{self, Region};
 use super::worker::{Stop, WorkerRing};
 use crate::description::Form;
@@ -22,8 +22,10 @@ struct Host {
     bell: Option<OwnedFd>,
     _their_bell: OwnedFd,
     host_bell: OwnedFd,
-    /// Items that were pushed and whose results are outstanding, for those that are fed in pieces.
+    /// The newest item as it travels, for those that are fed in pieces.
     newest: Vec<u8>,
+    /// What was taken and not found yet.
+    inbox: Vec<u8>,
 }
 
 /// Both ends of a ring, and one more mapping of it for whoever wants to spoil it.
@@ -42,13 +44,27 @@ fn pair() -> (Host, WorkerRing, Region) {
         _their_bell: their_bell,
         host_bell,
         newest: Vec::new(),
+        inbox: Vec::new(),
     };
     (host, worker, Region::map(&file).unwrap())
 }
 
-fn header(index: u64, len: usize) -> ItemHeader {
-    let len = len as u64;
-    ItemHeader { len, index, attempt: 0, function: 3, form: Form::Raw, star: false }
+fn context(index: u64) -> Context {
+    Context { index, attempt: 0, function: 3, form: Form::Raw, star: false }
+}
+
+/// Items as they travel, and where each of them ends.
+fn frames(items: &[&[u8]]) -> (Vec<u8>, Vec<usize>) {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for item in items {
+        let appended = append(&mut bytes, |out| {
+            out.extend_from_slice(item);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let Ok(()) = appended;
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
 }
 
 impl Host {
@@ -60,28 +76,40 @@ impl Host {
 
     /// Pushes and publishes an item. False if there is no room.
     fn push(&mut self, index: u64, bytes: &[u8]) -> bool {
-        if !self.ring.push(header(index, bytes.len()), bytes).unwrap() {
-            return false;
-        }
-        self.ring.commit().unwrap();
-        self.newest = bytes.to_vec();
-        self.ring_worker();
-        true
+        self.push_run(index, &[bytes]) == 1
     }
 
-    /// The next result: its kind and bytes. Feeds what is missing of the newest item meanwhile.
+    /// Pushes and publishes items in a row, and tells how many there was room for.
+    fn push_run(&mut self, index: u64, items: &[&[u8]]) -> usize {
+        let (bytes, ends) = frames(items);
+        let pushed = self.ring.push(context(index), Frames::new(&bytes, &ends, 0)).unwrap();
+        if pushed > 0 {
+            self.ring.commit().unwrap();
+            self.newest = frames(&items[pushed - 1..pushed]).0;
+            self.ring_worker();
+        }
+        pushed
+    }
+
+    /// The next result that is there: its kind and bytes.
+    fn take(&mut self) -> Result<Option<(ResultKind, Vec<u8>)>, Violation> {
+        self.ring.take(&mut self.inbox)?;
+        self.ring_worker();
+        let Some(found) = self.ring.find(&self.inbox, 0)? else { return Ok(None) };
+        self.ring.end(1)?;
+        let rest = self.inbox.split_off(found.next);
+        let frame = std::mem::replace(&mut self.inbox, rest);
+        Ok(Some((found.kind, frame[found.bytes].to_vec())))
+    }
+
+    /// The next result. Feeds what is missing of the newest item meanwhile.
     fn next(&mut self) -> (ResultKind, Vec<u8>) {
-        let mut out = Vec::new();
         loop {
             if self.ring.feed(&self.newest).unwrap() {
                 self.ring_worker();
             }
-            let taken = self.ring.take(&mut out).unwrap();
-            self.ring.release();
-            self.ring_worker();
-            if let Some(taken) = taken {
-                self.ring.end().unwrap();
-                return (taken.header.kind, out.split_off(taken.start));
+            if let Some(taken) = self.take().unwrap() {
+                return taken;
             }
             self.ring.bell_after(1);
             self.ring.raise();
@@ -108,7 +136,7 @@ fn answering(
                 Ok(None) => worker.await_item(),
                 Err(stop) => Err(stop),
                 Ok(Some(claimed)) => {
-                    let (kind, parts) = answer(claimed.header.index, worker.bytes(&claimed));
+                    let (kind, parts) = answer(claimed.context.index, worker.bytes(&claimed));
                     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
                     worker.publish(claimed, kind, &parts)
                 }

@@ -113,6 +113,7 @@ impl Word {
     }
 
     /// Worker: ends the item it was running, if any, and claims the next.
+    #[inline]
     pub(crate) fn claim(&self) -> Claim {
         let mut bits = self.0.load(Ordering::Acquire);
         loop {

@@ -3,7 +3,7 @@
 //! This module must not know processes: it sleeps and rings through two descriptors, so a thread
 //! can play the worker in a test.
 
-use super::frame::{ITEM_HEADER, ItemHeader, RESULT_HEADER, ResultHeader, ResultKind, framed};
+use super::frame::{ALIGN, CONTEXT, Context, HEAD, Head, ItemKind, ResultKind, framed};
 use super::map::{ARENA, Region, Stream};
 use super::sync::Ordering;
 use super::word::{Claim, Count};
@@ -44,10 +44,18 @@ impl From<io::Error> for Stop {
 /// A claimed item.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    pub(crate) header: ItemHeader,
-    item: Count,
-    /// Where the next item starts, if this one lies in the arena; else it was copied out.
-    next_start: Option<u64>,
+    /// What it is; the index is its own.
+    pub(crate) context: Context,
+    place: Place,
+}
+
+/// Where the bytes of a claimed item are.
+#[derive(Debug)]
+enum Place {
+    /// In the arena: so many, at the head of the item stream; the next item starts at `next`.
+    Arena { len: usize, next: u64 },
+    /// Copied out, as they do not fit into the arena.
+    Large,
 }
 
 /// The worker's end.
@@ -60,6 +68,10 @@ pub(crate) struct WorkerRing {
     host_bell: OwnedFd,
     items_head: u64,
     results_tail: u64,
+    /// The result stream is free up to here, as far as was seen.
+    free_to: u64,
+    /// What the next item is, if nothing else is said ahead of it.
+    context: Option<Context>,
     /// Number of the next item to claim; equals the number of ended ones between items.
     next: Count,
     /// The bytes of an item that did not fit into the arena.
@@ -74,6 +86,8 @@ impl WorkerRing {
             host_bell,
             items_head: 0,
             results_tail: 0,
+            free_to: ARENA as u64,
+            context: None,
             next: Count::ZERO,
             large: Vec::new(),
         }
@@ -99,6 +113,7 @@ impl WorkerRing {
 
     /// Ends the item before, claims the next one if it is there already, and wakes the host if it
     /// wants to know.
+    #[inline]
     pub(crate) fn claim(&mut self) -> Result<Option<Claimed>, Stop> {
         let control = self.region.control();
         let ended = self.next;
@@ -116,7 +131,7 @@ impl WorkerRing {
             return Err(Stop::Broken("claims out of step"));
         }
         self.next = item.plus(1);
-        self.read_item(item).map(Some)
+        self.read_item().map(Some)
     }
 
     /// Ends the item before without claiming another, for work that belongs to no item.
@@ -127,37 +142,72 @@ impl WorkerRing {
         self.ring_host()
     }
 
-    fn results_crowd(&self) -> bool {
-        let head = self.region.control().results_head.load(Ordering::Relaxed);
-        self.results_tail.wrapping_sub(head) > ARENA as u64 / 2
+    /// Whether results fill half of the arena.
+    fn results_crowd(&mut self) -> bool {
+        const HALF: u64 = ARENA as u64 / 2;
+        self.free_to - self.results_tail < HALF && self.room() < HALF
     }
 
-    fn read_item(&mut self, item: Count) -> Result<Claimed, Stop> {
-        self.await_bytes(ITEM_HEADER as u64)?;
-        let raw = self.region.header::<ITEM_HEADER>(Stream::Items, self.items_head);
-        let header = ItemHeader::decode(&raw).ok_or(Stop::Broken("an item header is malformed"))?;
-        let need = framed(ITEM_HEADER, header.len).ok_or(Stop::Broken("an item is too long"))?;
-        if need <= ARENA as u64 {
-            self.await_bytes(need)?;
-            return Ok(Claimed { header, item, next_start: Some(self.items_head + need) });
+    #[inline]
+    fn read_item(&mut self) -> Result<Claimed, Stop> {
+        let mut head = self.head()?;
+        if head.kind == ItemKind::Context {
+            head = self.read_context()?;
         }
-        self.use_up(ITEM_HEADER as u64)?;
+        let (Some(context), ItemKind::Item) = (self.context, head.kind) else {
+            return Err(Stop::Broken("an item without a context"));
+        };
+        self.context = Some(Context { index: context.index + 1, ..context });
+        let need = framed(head.len).ok_or(Stop::Broken("an item is too long"))?;
+        if need > ARENA as u64 {
+            self.read_large(head.len)?;
+            return Ok(Claimed { context, place: Place::Large });
+        }
+        self.await_bytes(need)?;
+        // Less than `ARENA`, so it fits.
+        let place = Place::Arena { len: head.len as usize, next: self.items_head + need };
+        Ok(Claimed { context, place })
+    }
+
+    #[inline]
+    fn head(&mut self) -> Result<Head<ItemKind>, Stop> {
+        self.await_bytes(HEAD as u64)?;
+        let raw = self.region.head::<HEAD>(Stream::Items, self.items_head);
+        Head::decode(raw).ok_or(Stop::Broken("the head of an item is malformed"))
+    }
+
+    /// Reads what holds for the items that follow, and the head of the first of them.
+    #[cold]
+    fn read_context(&mut self) -> Result<Head<ItemKind>, Stop> {
+        self.await_bytes(CONTEXT as u64)?;
+        let raw = self.region.head::<CONTEXT>(Stream::Items, self.items_head);
+        self.context =
+            Some(Context::decode(&raw).ok_or(Stop::Broken("the context of an item is malformed"))?);
+        // Its room may be needed for the item behind it.
+        self.use_up(CONTEXT as u64)?;
+        self.head()
+    }
+
+    /// Copies out an item that does not fit into the arena.
+    #[cold]
+    fn read_large(&mut self, len: u64) -> Result<(), Stop> {
+        self.use_up(HEAD as u64)?;
         self.large.clear();
-        while (self.large.len() as u64) < header.len {
+        while (self.large.len() as u64) < len {
             let tail = self.await_bytes(1)?;
             let there = (tail - self.items_head).min(ARENA as u64);
-            let wanted = header.len - self.large.len() as u64;
             // At most `ARENA`, so it fits.
-            let piece = there.min(wanted);
+            let piece = there.min(len - self.large.len() as u64);
             self.region.read(Stream::Items, self.items_head, piece as usize, &mut self.large);
             self.use_up(piece)?;
         }
-        let padding = self.items_head.next_multiple_of(super::frame::ALIGN) - self.items_head;
-        self.items_head += padding;
-        Ok(Claimed { header, item, next_start: None })
+        let padding = self.items_head.next_multiple_of(ALIGN as u64) - self.items_head;
+        self.await_bytes(padding)?;
+        self.use_up(padding)
     }
 
     /// Waits until `n` bytes of the item stream are there.
+    #[inline]
     fn await_bytes(&mut self, n: u64) -> Result<u64, Stop> {
         loop {
             let tail = self.region.control().items_tail.load(Ordering::Acquire);
@@ -178,85 +228,105 @@ impl WorkerRing {
     }
 
     /// The bytes of a claimed item.
+    #[inline]
     pub(crate) fn bytes(&self, claimed: &Claimed) -> &[u8] {
-        match claimed.next_start {
-            // Checked against `ARENA` when it was read.
-            Some(_) => self
-                .region
-                .item_bytes(self.items_head + ITEM_HEADER as u64, claimed.header.len as usize),
-            None => &self.large,
+        match claimed.place {
+            Place::Arena { len, .. } => self.region.item_bytes(self.items_head + HEAD as u64, len),
+            Place::Large => &self.large,
         }
     }
 
     /// Publishes the result of a claimed item, whose bytes are used up by that.
+    #[inline]
     pub(crate) fn publish(
         &mut self,
         claimed: Claimed,
         kind: ResultKind,
         parts: &[&[u8]],
     ) -> Result<(), Stop> {
-        match claimed.next_start {
-            Some(next_start) => self.items_head = next_start,
+        match claimed.place {
+            Place::Arena { next, .. } => {
+                self.items_head = next;
+                self.region.control().items_head.store(next, Ordering::Release);
+            }
             // A buffer that one large item needed is not kept for the small ones after it.
-            None => self.large = Vec::new(),
+            Place::Large => self.large = Vec::new(),
         }
-        self.region.control().items_head.store(self.items_head, Ordering::Release);
-        self.write_frame(claimed.item, kind, parts)
+        self.write_frame(kind, parts)
     }
 
     /// Publishes that this worker cannot go on.
     pub(crate) fn publish_fatal(&mut self, report: &[u8]) -> Result<(), Stop> {
-        self.write_frame(self.next, ResultKind::Fatal, &[report])?;
+        self.write_frame(ResultKind::Fatal, &[report])?;
         self.ring_host()
     }
 
-    fn write_frame(&mut self, item: Count, kind: ResultKind, parts: &[&[u8]]) -> Result<(), Stop> {
+    #[inline]
+    fn write_frame(&mut self, kind: ResultKind, parts: &[&[u8]]) -> Result<(), Stop> {
         let len = parts.iter().map(|part| part.len() as u64).sum();
-        let header = ResultHeader { len, item, kind }.encode();
-        let need = framed(RESULT_HEADER, len).ok_or(Stop::Broken("a result is too long"))?;
-        let start = self.results_tail;
-        let fits = need <= self.room();
-        self.write_bytes(&header, fits)?;
-        for part in parts {
-            self.write_bytes(part, fits)?;
+        let head = Head { kind, len }.encode();
+        let need = framed(len).ok_or(Stop::Broken("a result is too long"))?;
+        let end = self.results_tail + need;
+        if end > self.free_to && need > self.room() {
+            return self.write_in_pieces(&head, parts, end);
         }
-        // Padding is never read, only skipped; but it takes room like any byte.
-        let end = start + need;
-        while self.room() < end - self.results_tail {
-            self.ring_host()?;
-            self.wait(|ring| Ok(ring.room() >= end - ring.results_tail))?;
+        let mut position = self.results_tail;
+        for part in std::iter::once(&head[..]).chain(parts.iter().copied()) {
+            self.region.write(Stream::Results, position, part);
+            position += part.len() as u64;
         }
-        self.results_tail = end;
-        self.region.control().results_tail.store(self.results_tail, Ordering::Release);
+        self.show_results(end);
         Ok(())
     }
 
-    fn room(&self) -> u64 {
-        let head = self.region.control().results_head.load(Ordering::Acquire);
-        (ARENA as u64).saturating_sub(self.results_tail.wrapping_sub(head))
+    #[inline]
+    fn show_results(&mut self, to: u64) {
+        self.results_tail = to;
+        self.region.control().results_tail.store(to, Ordering::Release);
     }
 
-    /// Appends bytes to the result stream. `fits`: there is room for all, and the tail is moved by
-    /// the caller; else each piece is published at once and room is waited for.
-    fn write_bytes(&mut self, mut bytes: &[u8], fits: bool) -> Result<(), Stop> {
-        if fits {
-            self.region.write(Stream::Results, self.results_tail, bytes);
-            self.results_tail += bytes.len() as u64;
-            return Ok(());
+    /// Bytes of the result stream that are free.
+    fn room(&mut self) -> u64 {
+        let head = self.region.control().results_head.load(Ordering::Acquire);
+        self.free_to = head + ARENA as u64;
+        self.free_to.saturating_sub(self.results_tail)
+    }
+
+    /// Waits until `n` bytes of the result stream are free.
+    fn await_room(&mut self, n: u64) -> Result<(), Stop> {
+        while self.room() < n {
+            self.ring_host()?;
+            let head = self.results_tail + n - ARENA as u64;
+            self.wait(|ring| {
+                Ok(ring.region.control().results_head.load(Ordering::Acquire) >= head)
+            })?;
         }
+        Ok(())
+    }
+
+    /// Writes a frame that ends at `end`, and for which there is no room as a whole.
+    #[cold]
+    fn write_in_pieces(&mut self, head: &[u8], parts: &[&[u8]], end: u64) -> Result<(), Stop> {
+        self.write_bytes(head)?;
+        for part in parts {
+            self.write_bytes(part)?;
+        }
+        // Padding is never read, only skipped; but it takes room like any byte.
+        self.await_room(end - self.results_tail)?;
+        self.show_results(end);
+        Ok(())
+    }
+
+    /// Appends bytes to the result stream, each piece shown at once.
+    fn write_bytes(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
         while !bytes.is_empty() {
-            // A frame in pieces still shows its header whole, and pieces of a useful size.
-            let least = bytes.len().min(ARENA / 4) as u64;
-            if self.room() < least {
-                self.ring_host()?;
-                self.wait(|ring| Ok(ring.room() >= least))?;
-                continue;
-            }
+            // A frame in pieces still shows its head whole, and pieces of a useful size.
+            self.await_room(bytes.len().min(ARENA / 4) as u64)?;
+            // At most `ARENA`, so it fits.
             let piece = bytes.len().min(self.room() as usize);
             let (now, rest) = bytes.split_at(piece);
             self.region.write(Stream::Results, self.results_tail, now);
-            self.results_tail += piece as u64;
-            self.region.control().results_tail.store(self.results_tail, Ordering::Release);
+            self.show_results(self.results_tail + piece as u64);
             self.ring_host()?;
             bytes = rest;
         }

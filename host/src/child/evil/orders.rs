@@ -56,12 +56,11 @@ pub(crate) enum Deed {
     // Anywhere.
     At(Point, End),
     // At an item.
-    /// A frame with this head and so many bytes, for the item so far from its own.
+    /// A frame with this head and so many bytes.
     Frame {
         kind: u8,
         len: u64,
         bytes: usize,
-        item: i32,
     },
     Twice,
     /// Two results, the second one for the next item, which it claims and does not run.

@@ -73,7 +73,7 @@ fn nothing_is_left_behind_by_items_that_end_badly() {
 
 #[test]
 fn ordinary_modules_are_pooled() {
-    let pooled = |guest: &Fixture| guest.guest.engine.get_pooling_config().is_some();
+    let pooled = |guest: &Fixture| guest.guest.mold.engine.get_pooling_config().is_some();
     assert!(pooled(&fixture(r#"(module (func (export "f")))"#)));
     assert!(pooled(&fixture(CANARY)));
     assert!(pooled(&fixture(&with_memory(

@@ -1,12 +1,12 @@
 //! Hostile workers: whatever stands in the shared memory, the host answers with an error or with
 //! something that an honest worker could have said; it never panics, loops or grows without bound.
 
-use super::{Host, header, pair, pattern};
-use crate::ring::frame::{RESULT_HEADER, ResultHeader, ResultKind};
+use super::{Host, context, frames, pair, pattern};
+use crate::ring::frame::{Frames, HEAD, Head, ResultKind};
 use crate::ring::host::Violation;
 use crate::ring::map::{ARENA, Region, Stream};
 use crate::ring::sync::Ordering;
-use crate::ring::word::{Count, Word};
+use crate::ring::word::{Claim, Word};
 use proptest::prelude::*;
 
 /// What a hostile worker does.
@@ -18,8 +18,8 @@ enum Attack {
     Shift { at: usize, by: i8 },
     /// Writes bytes where the host reads results next, or near.
     Results { at: u64, bytes: Vec<u8> },
-    /// Writes a result header for this item.
-    Header { item: u32, kind: u8, len: u64 },
+    /// Writes the head of a result and shows some bytes behind it.
+    Head { word: u64, shown: u64 },
     /// Does what an honest worker would: claims and publishes.
     Honest { len: u64 },
 }
@@ -65,8 +65,7 @@ fn attack() -> impl Strategy<Value = Attack> {
         2 => (at, any::<i8>()).prop_map(|(at, by)| Attack::Shift { at, by }),
         1 => (0..64_u64, prop::collection::vec(any::<u8>(), 0..64))
             .prop_map(|(at, bytes)| Attack::Results { at, bytes }),
-        3 => (0..6_u32, 0..5_u8, value())
-            .prop_map(|(item, kind, len)| Attack::Header { item, kind, len }),
+        3 => (value(), 0..3 * HEAD as u64).prop_map(|(word, shown)| Attack::Head { word, shown }),
         5 => (0..100_u64).prop_map(|len| Attack::Honest { len }),
     ]
 }
@@ -99,22 +98,18 @@ fn do_attack(region: &mut Region, attack: Attack) {
             let head = region.control().results_head.load(Ordering::SeqCst);
             region.write(Stream::Results, head.wrapping_add(at), &bytes);
         }
-        Attack::Header { item, kind, len } => {
+        Attack::Head { word, shown } => {
             let head = region.control().results_head.load(Ordering::SeqCst);
-            let item = Count::from_bits(item);
-            let mut raw = ResultHeader { len, item, kind: ResultKind::Value }.encode();
-            raw[12] = kind;
-            region.write(Stream::Results, head, &raw);
-            let tail = head.wrapping_add(RESULT_HEADER as u64 + len % (ARENA as u64));
-            region.control().results_tail.store(tail, Ordering::SeqCst);
+            region.write(Stream::Results, head, &word.to_le_bytes());
+            region.control().results_tail.store(head.wrapping_add(shown), Ordering::SeqCst);
         }
         Attack::Honest { len } => {
             let control = region.control();
-            if let crate::ring::word::Claim::Item(item) = control.word.claim() {
+            if let Claim::Item(_) = control.word.claim() {
                 let tail = control.results_tail.load(Ordering::SeqCst);
-                let raw = ResultHeader { len, item, kind: ResultKind::Value }.encode();
+                let raw = Head { len, kind: ResultKind::Value }.encode();
                 region.write(Stream::Results, tail, &raw);
-                let end = tail.wrapping_add((RESULT_HEADER as u64 + len).next_multiple_of(8));
+                let end = tail.wrapping_add((HEAD as u64 + len).next_multiple_of(8));
                 let control = region.control();
                 let items = control.items_tail.load(Ordering::SeqCst);
                 control.items_head.store(items, Ordering::SeqCst);
@@ -125,14 +120,17 @@ fn do_attack(region: &mut Region, attack: Attack) {
 }
 
 /// One move of the host, as its keeper would make it.
-fn play(host: &mut Host, out: &mut Vec<u8>, index: u64, next: Move) -> Result<(), Violation> {
+fn play(host: &mut Host, index: u64, next: Move) -> Result<(), Violation> {
     let ring = &mut host.ring;
     match next {
         Move::Push(len) => {
             let bytes = pattern(index, len);
-            if ring.push(header(index, len), &bytes)? {
+            let (bytes, ends) = frames(&[&bytes, b"", &bytes]);
+            let n = ring.push(context(index), Frames::new(&bytes, &ends, 0))?;
+            if n > 0 {
                 ring.commit()?;
-                host.newest = bytes;
+                let start = if n == 1 { 0 } else { ends[n - 2] };
+                host.newest = bytes[start..ends[n - 1]].to_vec();
             }
         }
         Move::Feed => {
@@ -140,11 +138,9 @@ fn play(host: &mut Host, out: &mut Vec<u8>, index: u64, next: Move) -> Result<()
         }
         Move::Take => {
             let before = ring.outstanding();
-            if ring.take(out)?.is_some() {
-                ring.end()?;
-                assert_eq!(ring.outstanding() + 1, before);
+            if host.take()?.is_some() {
+                assert_eq!(host.ring.outstanding() + 1, before);
             }
-            ring.release();
         }
         Move::Recall(keep) => {
             let before = ring.outstanding();
@@ -177,22 +173,21 @@ proptest! {
     #[test]
     fn no_state_of_the_memory_harms_the_host(steps in prop::collection::vec(step(), 1..60)) {
         let (mut host, _worker, mut region) = pair();
-        let mut out = Vec::new();
         for (index, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Worker(attack) => do_attack(&mut region, attack),
                 Step::Host(next) => {
                     // The keeper buries a worker at the first violation.
-                    if play(&mut host, &mut out, index as u64, next).is_err() {
+                    if play(&mut host, index as u64, next).is_err() {
                         break;
                     }
                 }
             }
-            prop_assert!(out.capacity() < 4 * ARENA + (super::MAX_RESULT as usize));
+            prop_assert!(host.inbox.len() <= ARENA + (super::MAX_RESULT as usize));
         }
         // And then looks at the ruins.
         let _ = host.ring.observe();
-        let _ = host.ring.take(&mut out);
+        let _ = host.take();
         let _ = host.ring.note();
     }
 }
@@ -204,9 +199,7 @@ fn a_worker_that_keeps_room_back_is_found_out() {
     let claimed = worker.claim().unwrap().unwrap();
     worker.publish(claimed, ResultKind::Value, &[b"done"]).unwrap();
     region.control().items_head.store(0, Ordering::SeqCst);
-    let mut out = Vec::new();
-    host.ring.take(&mut out).unwrap().unwrap();
-    assert_eq!(host.ring.end(), Err(Violation::Position));
+    assert_eq!(host.take(), Err(Violation::Position));
 }
 
 #[test]
@@ -217,7 +210,9 @@ fn a_worker_that_takes_room_back_is_found_out() {
     worker.publish(claimed, ResultKind::Value, &[b"done"]).unwrap();
     host.next();
     region.control().items_head.store(0, Ordering::SeqCst);
-    assert_eq!(host.ring.push(header(1, 0), b""), Err(Violation::Position));
+    let (bytes, ends) = frames(&[b""]);
+    let pushed = host.ring.push(context(1), Frames::new(&bytes, &ends, 0));
+    assert_eq!(pushed, Err(Violation::Position));
 }
 
 #[test]
@@ -225,24 +220,20 @@ fn a_result_before_the_whole_item_was_read_is_found_out() {
     let (mut host, _worker, mut region) = pair();
     assert!(host.push(0, &pattern(0, 2 * ARENA)));
     region.control().word.claim();
-    let raw = ResultHeader { len: 0, item: Count::ZERO, kind: ResultKind::Value }.encode();
+    let raw = Head { len: 0, kind: ResultKind::Value }.encode();
     region.write(Stream::Results, 0, &raw);
-    region.control().results_tail.store(RESULT_HEADER as u64, Ordering::SeqCst);
-    let mut out = Vec::new();
-    host.ring.take(&mut out).unwrap().unwrap();
-    assert_eq!(host.ring.end(), Err(Violation::Position));
+    region.control().results_tail.store(HEAD as u64, Ordering::SeqCst);
+    assert_eq!(host.take(), Err(Violation::Position));
 }
 
 #[test]
 fn a_result_of_an_item_that_was_not_claimed_is_a_lie() {
     let (mut host, _worker, mut region) = pair();
     assert!(host.push(0, b"item"));
-    let raw = ResultHeader { len: 0, item: Count::ZERO, kind: ResultKind::Value }.encode();
+    let raw = Head { len: 0, kind: ResultKind::Value }.encode();
     region.write(Stream::Results, 0, &raw);
-    region.control().results_tail.store(RESULT_HEADER as u64, Ordering::SeqCst);
-    let mut out = Vec::new();
-    host.ring.take(&mut out).unwrap().unwrap();
-    assert_eq!(host.ring.end(), Err(Violation::Item));
+    region.control().results_tail.store(HEAD as u64, Ordering::SeqCst);
+    assert_eq!(host.take(), Err(Violation::Item));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Honest workers: what goes in comes out, whatever its size.
 
 use super::{Host, answering, pair, pattern};
-use crate::ring::frame::{ITEM_HEADER, RESULT_HEADER, ResultKind};
+use crate::ring::frame::{CONTEXT, HEAD, ResultKind};
 use crate::ring::host::Violation;
 use crate::ring::map::ARENA;
 use crate::ring::sync::Ordering;
@@ -10,7 +10,7 @@ use crate::ring::worker::Stop;
 /// Sizes where something may go wrong by one.
 fn sizes() -> Vec<usize> {
     let mut sizes = vec![0, 1, 7, 8, 9, 4096];
-    for edge in [ARENA / 4, ARENA - ITEM_HEADER, ARENA - RESULT_HEADER, ARENA, 2 * ARENA] {
+    for edge in [ARENA / 4, ARENA - CONTEXT - HEAD, ARENA - HEAD, ARENA, 2 * ARENA] {
         sizes.extend(edge - 9..=edge + 9);
     }
     sizes.push(5 * ARENA + 3);
@@ -92,7 +92,7 @@ fn what_is_recalled_is_written_over_by_other_items() {
     let mut next = Some(first);
     for index in [0, 1, 2, 3, 20, 21] {
         let claimed = next.take().unwrap_or_else(|| worker.claim().unwrap().unwrap());
-        assert_eq!(claimed.header.index, index);
+        assert_eq!(claimed.context.index, index);
         let len = if index < 20 { 100 } else { 333 };
         assert!(worker.bytes(&claimed) == pattern(index, len));
         worker.publish(claimed, ResultKind::Value, &[&[index as u8]]).unwrap();
@@ -101,6 +101,51 @@ fn what_is_recalled_is_written_over_by_other_items() {
     for index in [0, 1, 2, 3, 20, 21] {
         assert_eq!(host.next(), (ResultKind::Value, vec![index]));
     }
+}
+
+#[test]
+fn a_run_can_be_recalled_from_any_of_its_items_on() {
+    for claimed in 0..=5_usize {
+        let (mut host, mut worker, _) = pair();
+        let items: Vec<Vec<u8>> = (0..5).map(|index| pattern(index, 10 + index as usize)).collect();
+        let items: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
+        assert_eq!(host.push_run(0, &items), 5);
+        for (index, bytes) in items.iter().enumerate().take(claimed) {
+            let item = worker.claim().unwrap().unwrap();
+            assert_eq!(item.context.index, index as u64);
+            assert!(worker.bytes(&item) == *bytes);
+            worker.publish(item, ResultKind::Value, &[&[index as u8]]).unwrap();
+        }
+        assert_eq!(host.ring.recall(0).unwrap(), 5 - claimed);
+        assert_eq!(host.push_run(70, &items[3..]), 2);
+        assert_eq!(host.push_run(90, &items[..1]), 1);
+        for (index, bytes) in [(70, items[3]), (71, items[4]), (90, items[0])] {
+            let item = worker.claim().unwrap().unwrap();
+            assert_eq!(item.context.index, index);
+            assert!(worker.bytes(&item) == bytes);
+            worker.publish(item, ResultKind::Value, &[&[index as u8]]).unwrap();
+        }
+        assert!(worker.claim().unwrap().is_none());
+        for index in (0..claimed as u8).chain([70, 71, 90]) {
+            assert_eq!(host.next(), (ResultKind::Value, vec![index]));
+        }
+        assert_eq!(host.ring.outstanding(), 0);
+    }
+}
+
+#[test]
+fn of_a_run_as_much_is_taken_as_there_is_room_for() {
+    let (mut host, worker, _) = pair();
+    let large = pattern(1, ARENA / 3);
+    assert_eq!(host.push_run(0, &[&large[..]; 4]), 2);
+    assert_eq!(host.push_run(2, &[&large[..]; 2]), 0);
+    assert_eq!(host.push_run(2, &[b"small", &large]), 1);
+    let worker = answering(worker, |_, item| (ResultKind::Value, vec![item.to_vec()]));
+    for expected in [&large[..], &large, b"small"] {
+        assert!(host.next().1 == expected);
+    }
+    drop(host);
+    worker.join().unwrap();
 }
 
 #[test]
@@ -149,9 +194,8 @@ fn a_result_may_be_as_long_as_the_cap_and_no_longer() {
                 while !host.ring.has_results() {
                     std::thread::yield_now();
                 }
-                let mut out = Vec::new();
-                assert_eq!(host.ring.take(&mut out).unwrap_err(), violation);
-                assert_eq!(out.capacity(), 0);
+                assert_eq!(host.take().unwrap_err(), violation);
+                assert!(host.inbox.len() <= ARENA);
             }
         }
         drop(host);
@@ -180,18 +224,14 @@ fn padding_waits_for_room_like_any_byte() {
     // The first result leaves room for the header and the odd logs of the second, no more; after
     // that is taken, the value fills the whole arena, from an odd position on.
     let worker = answering(worker, |index, _| match index {
-        0 => (ResultKind::Value, vec![vec![1; ARENA - 32 - RESULT_HEADER]]),
+        0 => (ResultKind::Value, vec![vec![1; ARENA - 32 - HEAD]]),
         _ => (ResultKind::LoggedValue, vec![vec![2; 9], vec![3; ARENA]]),
     });
     assert!(host.push(0, b"") && host.push(1, b""));
-    reaches(ARENA - 32 + RESULT_HEADER + 9);
-    let mut out = Vec::new();
-    host.ring.take(&mut out).unwrap().unwrap();
-    host.ring.end().unwrap();
-    assert!(host.ring.take(&mut out).unwrap().is_none(), "only its front is there");
-    host.ring.release();
-    host.ring_worker();
-    reaches(ARENA - 32 + RESULT_HEADER + 9 + ARENA);
+    reaches(ARENA - 32 + HEAD + 9);
+    assert!(host.take().unwrap().is_some());
+    assert!(host.take().unwrap().is_none(), "only its front is there");
+    reaches(ARENA - 32 + HEAD + 9 + ARENA);
     std::thread::sleep(std::time::Duration::from_millis(50));
     let (_, back) = host.next();
     assert_eq!((back.len(), back.last()), (9 + ARENA, Some(&3)));
