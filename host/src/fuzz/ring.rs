@@ -26,12 +26,12 @@ struct Host {
 }
 
 impl Host {
-    /// Hands over three items: of this length, empty, and of this length again.
-    fn push(&mut self, len: usize) -> Result<(), Violation> {
+    /// Hands over items of these lengths.
+    fn push(&mut self, lens: &[usize]) -> Result<(), Violation> {
         let form = Form::Binary;
         let context = Context { index: self.pushed, attempt: 0, function: 0, form, star: false };
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        for len in [len, 0, len] {
+        for len in lens {
             let encode = |out: &mut Vec<u8>| {
                 out.resize(out.len() + len, 1);
                 Ok::<_, ()>(())
@@ -81,8 +81,11 @@ impl Host {
     /// What a keeper does next.
     fn step(&mut self, script: &mut Script<'_>) -> Result<(), Violation> {
         match script.u8() % 10 {
-            0 => self.push(usize::from(script.u8()))?,
-            1 => self.push(ARENA / 2 * usize::from(script.u8() % 5))?,
+            0 => {
+                let len = usize::from(script.u8());
+                self.push(&[len, 0, len])?;
+            }
+            1 => self.push(&[ARENA / 2 * usize::from(script.u8() % 5)])?,
             2 => drop(self.ring.feed(&self.newest)?),
             3 | 4 => self.take()?,
             5 => drop(self.ring.recall(u32::from(script.u8() % 4))?),

@@ -70,7 +70,7 @@ fn noise(n: usize, len: usize) -> Vec<Vec<u8>> {
 
 #[test]
 fn ring() {
-    run(super::ring, &noise(200, 400), 20_000);
+    run(super::ring, &noise(200, 400), 3000);
 }
 
 #[test]
