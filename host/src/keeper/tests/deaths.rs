@@ -233,7 +233,7 @@ fn a_machine_that_slept_blames_nobody() {
         let own = std::process::id();
         #[expect(clippy::disallowed_methods, reason = "who is stopped cannot wake itself")]
         let mut waker = std::process::Command::new("sh")
-            .args(["-c", &format!("sleep 4; kill -CONT {own}; sleep 0.05; kill -CONT {worker}")])
+            .args(["-c", &format!("sleep 4; kill -CONT {own}; sleep 0.8; kill -CONT {worker}")])
             .spawn()
             .unwrap();
         send(own, Signal::STOP);
