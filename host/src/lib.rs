@@ -59,6 +59,7 @@ mod outcome;
 mod pool;
 mod process;
 mod ring;
+mod swap;
 pub mod testing;
 mod walls;
 mod wire;

@@ -56,7 +56,7 @@ impl Link {
                 Some(format!("the initializer failed: {}", failure.message))
             }
             Parting::Died | Parting::Broken(_) if !worked => {
-                Some(death(&self.worker, &parting, ended).message)
+                Some(death(&mut self.worker, &parting, ended).message)
             }
             _ => None,
         };
@@ -113,7 +113,7 @@ impl Link {
                 }
                 Parting::Condemned(kind) => Failure::new(*kind, ""),
                 Parting::Closed => Failure::new(TaskErrorKind::Terminated, ""),
-                _ => death(&self.worker, parting, ended),
+                _ => death(&mut self.worker, parting, ended),
             };
             let kind = failure.kind.unwrap_or(TaskErrorKind::WorkerDied);
             if leg.call.spec.retry.wants(kind, attempts) {
@@ -131,14 +131,27 @@ impl Link {
     }
 }
 
+/// How the standard library begins what it says of an allocation that failed.
+const OUT_OF_MEMORY: &str = "memory allocation of";
+
 /// What the end of a worker is called.
-fn death(worker: &Worker, parting: &Parting, ended: Ended) -> Failure {
+fn death(worker: &mut Worker, parting: &Parting, ended: Ended) -> Failure {
     let mut message = match parting {
         Parting::Broken(violation) => format!("the worker broke the protocol: {violation}"),
         _ => format!("the worker {ended}"),
     };
     if ended == Ended::Signal(libc::SIGSYS) {
-        message.push_str(": the seccomp wall refused a system call");
+        // Where memory ends, the standard library says so and then aborts, which the filter stops.
+        let words = worker.last_words();
+        match words.find(OUT_OF_MEMORY).and_then(|at| words.get(at..)) {
+            Some(words) => {
+                let words: String = words.chars().take(80).collect();
+                message = format!(
+                    "the worker had no memory left outside of the guest (see `worker_memory`): {words}"
+                );
+            }
+            None => message.push_str(": the seccomp wall refused a system call"),
+        }
     }
     if let Some(note) = worker.ring.note() {
         message.push_str(": ");

@@ -87,6 +87,10 @@ impl Link {
         if self.core.recipe.max_tasks.is_some_and(|most| self.worker.items >= most) {
             return Err(Parting::Retired);
         }
+        // Its memory is searched for dirty pages in a way that overlooks what was swapped out.
+        if self.worker.swap.look(Instant::now()) && self.is_idle() {
+            return Err(Parting::Retired);
+        }
         if std::mem::take(&mut self.rung) && self.worker.is_noisy(progress) {
             return Err(Violation::Noise.into());
         }
@@ -287,7 +291,7 @@ impl Link {
             Some(most) => most.saturating_sub(self.worker.items + self.flight.len() as u64),
             None => u64::MAX,
         };
-        if self.flight.len() > self.ahead || most == 0 {
+        if self.flight.len() > self.ahead || most == 0 || self.worker.swap.is_on() {
             return Ok(());
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);

@@ -8,6 +8,7 @@ use crate::pool::core::Recipe;
 use crate::process::watch::poll_until;
 use crate::process::{Child, Ended, Role, fds, spawn};
 use crate::ring::{HostRing, Region, map};
+use crate::swap::Watch;
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,6 +32,10 @@ pub(crate) struct Worker {
     host_bell: OwnedFd,
     /// Items that ended on it.
     pub(crate) items: u64,
+    /// Text that it wrote where it rings.
+    words: String,
+    /// Swap, which it was started without.
+    pub(super) swap: Watch,
     pub(super) bounds: Bounds,
     /// It has items, and has begun none of them for a while.
     pub(super) silence: Option<Silence>,
@@ -88,6 +93,7 @@ impl Worker {
         wake: BorrowedFd<'_>,
         ending: impl Fn() -> bool,
     ) -> Result<Self, StartError> {
+        let swap = Watch::start();
         let made = || -> io::Result<_> {
             let ring_file = map::create()?;
             let region = Region::map(&ring_file)?;
@@ -105,7 +111,19 @@ impl Worker {
         let ring = HostRing::new(region, max_result.saturating_add(REPORT_ROOM));
         let bounds = Bounds::of(limits);
         let (_their_bell, items, noise, silence) = (their_bell, 0, 0, None);
-        Ok(Self { child, ring, bell, _their_bell, host_bell, items, bounds, silence, noise })
+        Ok(Self {
+            child,
+            ring,
+            bell,
+            _their_bell,
+            host_bell,
+            items,
+            words: String::new(),
+            swap,
+            bounds,
+            silence,
+            noise,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -139,7 +157,7 @@ impl Worker {
         let hung_up = set.first().is_some_and(|bell| bell.revents().contains(PollFlags::HUP));
         let [rung, ended, called] = set.map(|fd| !fd.revents().is_empty());
         if rung {
-            let _ = rustix::io::read(&self.host_bell, &mut [0_u8; 64]);
+            self.hear();
         }
         Woken { ended: ended || hung_up, called, rung }
     }
@@ -158,6 +176,25 @@ impl Worker {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
         // The name ahead of the state is in parentheses, and may hold any character.
         stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")))
+    }
+
+    /// Reads what the worker wrote into its bell, and keeps the front of what is no ring: there the
+    /// standard library says that memory has run out.
+    fn hear(&mut self) {
+        const KEPT: usize = 256;
+        let mut bytes = [0_u8; 64];
+        let read = rustix::io::read(&self.host_bell, &mut bytes).unwrap_or(0);
+        let text = bytes.iter().take(read).filter(|byte| byte.is_ascii_graphic() || **byte == b' ');
+        let room = KEPT - self.words.len();
+        self.words.extend(text.take(room).map(|byte| char::from(*byte)));
+    }
+
+    /// What a worker that has ended said beside ringing.
+    pub(crate) fn last_words(&mut self) -> &str {
+        for _ in 0..16 {
+            self.hear();
+        }
+        &self.words
     }
 
     /// Kills the worker, if it still lives, and takes its status.
