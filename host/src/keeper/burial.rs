@@ -7,16 +7,21 @@
 use super::Parting;
 use super::link::Link;
 use super::worker::Worker;
-use crate::call::Delivery;
 use crate::call::run::Run;
+use crate::call::{Call, Delivery};
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::error::{PoolError, PoolErrorKind};
 use crate::pool::strikes::{Strike, Suspect};
 use crate::process::Ended;
+use crate::ring::Violation;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// Signals with which the kernel answers what a process does.
+const OWN_SIGNALS: [i32; 6] =
+    [libc::SIGSYS, libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
 
 impl Link {
     /// Kills what is left of a worker, reaps it, and settles its items. Gives the pause before the
@@ -34,7 +39,8 @@ impl Link {
             Err(_) => self.flight.len(),
         };
         let worked = self.worker.items > 0 || started > 0;
-        let started = if started == 0 { usize::from(self.is_suspect(&parting)) } else { started };
+        let started =
+            if started == 0 { usize::from(self.is_suspect(&parting, ended)) } else { started };
         let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
@@ -69,14 +75,25 @@ impl Link {
     /// Whether the next item of a worker that died is to be blamed although it was not begun, as
     /// far as the worker said: several have died there. Else an item that makes
     /// workers lie about their claims could end one after the other, until the pool breaks.
-    fn is_suspect(&self, parting: &Parting) -> bool {
+    fn is_suspect(&self, parting: &Parting, ended: Ended) -> bool {
         let Some(front) = self.flight.front() else { return false };
-        matches!(parting, Parting::Died | Parting::Broken(_))
+        // Somebody may end or stop many workers at once, all of them in turn given the same item.
+        let by_itself = match parting {
+            Parting::Broken(violation) => *violation != Violation::Silence,
+            Parting::Died => match ended {
+                Ended::Status(_) => true,
+                Ended::Signal(signal) => OWN_SIGNALS.contains(&signal),
+                Ended::Unknown => false,
+            },
+            _ => false,
+        };
+        by_itself
             // Where nothing ever works, it is not the item.
             && self.core.stats.snapshot().values > 0
             && self.core.recipe.config.initializer.is_none()
             && self.core.suspect(Suspect {
-                item: (Arc::as_ptr(&front.call).addr(), front.span.first()),
+                call: Arc::<Call>::downgrade(&front.call),
+                index: front.span.first(),
                 seat: self.seat,
                 proven: self.worker.items > 0,
             })

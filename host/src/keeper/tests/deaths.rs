@@ -29,6 +29,10 @@ fn send(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
 }
 
+fn send_anyway(pid: u32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), signal);
+}
+
 /// Ends a worker with a signal. Of one that the engine has a say in, the first may only be noted.
 fn strike(pid: u32, signal: Signal) {
     let start = Instant::now();
@@ -129,6 +133,25 @@ fn d36_deaths_of_an_idle_worker_cost_no_item() {
                 assert_eq!(pool.stats().errors, 0, "{death:?}");
                 end(&pool);
             }
+        }
+    });
+}
+
+#[test]
+fn d36_all_idle_workers_killed_at_once_cost_no_item() {
+    alone(|| {
+        for size in SIZES {
+            let site = Site::new(&[]);
+            let pool = site.builder(size).build().unwrap();
+            for round in 0..15 {
+                besiege(&pool, 0, true, |echo| echo);
+                for _ in 0..3 {
+                    children().into_iter().for_each(|pid| send_anyway(pid, Signal::KILL));
+                }
+                assert_eq!(pool.apply::<_, i64>("echo", &round).unwrap(), round);
+            }
+            assert_eq!(pool.stats().errors, 0);
+            end(&pool);
         }
     });
 }
