@@ -14,7 +14,6 @@ use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::error::{PoolError, PoolErrorKind};
 use crate::pool::strikes::{Strike, Suspect};
 use crate::process::Ended;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -76,7 +75,7 @@ impl Link {
             && self.core.stats.snapshot().values > 0
             && self.core.recipe.config.initializer.is_none()
             && self.core.suspect(Suspect {
-                item: (Arc::as_ptr(&front.call).addr(), front.span.first()),
+                item: (front.call.id, front.span.first()),
                 seat: self.seat,
                 proven: self.worker.items > 0,
             })

@@ -59,8 +59,8 @@ pub(crate) struct Strikes {
 /// An item at whose turn a worker ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspect {
-    /// Its call, by some number, and its index.
-    pub(crate) item: (usize, u64),
+    /// Its call's number, and its index.
+    pub(crate) item: (u64, u64),
     pub(crate) seat: usize,
     /// The worker had ended other items, so it is none that can do nothing.
     pub(crate) proven: bool,
