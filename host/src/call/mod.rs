@@ -42,6 +42,8 @@ pub(crate) struct Call {
     queued: AtomicUsize,
     /// Set with `stop`, for a quick look.
     stopped: AtomicBool,
+    /// No other call of this process has it: an address would be used again.
+    pub(crate) id: u64,
     /// Worker time that this call has had, in nanoseconds, on the clock of the queue.
     pub(crate) virtual_time: AtomicU64,
 }
@@ -119,6 +121,9 @@ pub(crate) struct Handover {
     pub(crate) per_item: Option<Duration>,
 }
 
+/// Calls so far, of all pools.
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
 impl Call {
     pub(crate) fn new(core: Arc<Core>, spec: Spec) -> Arc<Self> {
         let inner = Inner {
@@ -149,6 +154,7 @@ impl Call {
             room: Condvar::new(),
             queued: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            id: CALLS.fetch_add(1, Ordering::Relaxed),
             virtual_time: AtomicU64::new(0),
         })
     }

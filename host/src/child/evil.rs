@@ -322,6 +322,12 @@ impl<G: Run> Worker<'_, G> {
                 word.fetch_add(by.cast_unsigned(), Ordering::SeqCst);
                 self.linger();
             }
+            Deed::Unclaim => {
+                // One claim less, and nothing runs.
+                let word = self.plan.region.raw_word(Field::Word.at());
+                word.fetch_sub(5, Ordering::SeqCst);
+                sys::exit_now(3);
+            }
             Deed::Contend => {
                 self.plan.ring();
                 loop {

@@ -7,15 +7,14 @@
 use super::Parting;
 use super::link::Link;
 use super::worker::Worker;
+use crate::call::Delivery;
 use crate::call::run::Run;
-use crate::call::{Call, Delivery};
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::pool::error::{PoolError, PoolErrorKind};
 use crate::pool::strikes::{Strike, Suspect};
 use crate::process::Ended;
 use crate::ring::Violation;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -92,8 +91,7 @@ impl Link {
             && self.core.stats.snapshot().values > 0
             && self.core.recipe.config.initializer.is_none()
             && self.core.suspect(Suspect {
-                call: Arc::<Call>::downgrade(&front.call),
-                index: front.span.first(),
+                item: (front.call.id, front.span.first()),
                 seat: self.seat,
                 proven: self.worker.items > 0,
             })

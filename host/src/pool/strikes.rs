@@ -8,9 +8,7 @@
 //! again, so that no seat makes a spawn storm; the pool goes on with the others. Only when every
 //! seat fails can nothing be done for anybody, and the pool breaks.
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 /// Early ends of workers that break a pool, besides one for each of its seats.
@@ -58,23 +56,14 @@ pub(crate) struct Strikes {
     suspects: VecDeque<Suspicion>,
 }
 
-/// Some allocation that stands for a call. While it is remembered, no other call is there.
-pub(crate) type Mark = Weak<dyn Any + Send + Sync>;
-
 /// An item at whose turn a worker ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspect {
-    pub(crate) call: Mark,
-    pub(crate) index: u64,
+    /// Its call's number, and its index.
+    pub(crate) item: (u64, u64),
     pub(crate) seat: usize,
     /// The worker had ended other items, so it is none that can do nothing.
     pub(crate) proven: bool,
-}
-
-impl Suspect {
-    fn is_same(&self, other: &Self) -> bool {
-        self.index == other.index && self.call.as_ptr().addr() == other.call.as_ptr().addr()
-    }
 }
 
 #[derive(Debug)]
@@ -159,10 +148,9 @@ impl Strikes {
     /// that says it had not begun it and lies.
     pub(crate) fn suspect(&mut self, now: Instant, suspect: Suspect) -> bool {
         self.suspects.retain(|known| now.saturating_duration_since(known.last) < STRIKE_TIME);
-        let same = |known: &Suspicion| known.first.is_same(&suspect);
-        let known = self.suspects.iter().position(same);
+        let known = self.suspects.iter().position(|known| known.first.item == suspect.item);
         let mut known = known.and_then(|at| self.suspects.remove(at)).unwrap_or(Suspicion {
-            first: suspect.clone(),
+            first: suspect,
             certain: false,
             times: 0,
             last: now,
@@ -205,7 +193,6 @@ fn pause(n: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -277,24 +264,20 @@ mod tests {
     fn an_item_at_which_several_workers_end_is_blamed() {
         let mut strikes = Strikes::new(2);
         let now = Instant::now();
-        let calls: Vec<Arc<u8>> = (0..6).map(Arc::new).collect();
-        let of = |call: usize, seat, proven| {
-            let call: Mark = Arc::<u8>::downgrade(&calls[call]);
-            Suspect { call, index: 7, seat, proven }
-        };
+        let of = |call, seat, proven| Suspect { item: (call, 7), seat, proven };
         let mut ends = |suspects: &[Suspect]| -> Vec<bool> {
-            suspects.iter().map(|suspect| strikes.suspect(now, suspect.clone())).collect()
+            suspects.iter().map(|suspect| strikes.suspect(now, *suspect)).collect()
         };
         let proven = [of(1, 0, true), of(1, 0, false), of(1, 0, false), of(1, 0, true)];
         assert_eq!(ends(&proven), [false, false, true, false], "and then it is settled");
-        let one_seat = [(); 10].map(|()| of(2, 0, false));
+        let one_seat = [of(2, 0, false); 10];
         assert_eq!(ends(&one_seat), [false; 10], "it may be the seat");
         assert_eq!(ends(&[of(2, 1, false)]), [true], "it is not the seat");
         let turns = [of(3, 0, false), of(4, 0, false), of(3, 1, false), of(4, 1, false)];
         assert_eq!(ends(&turns), [false; 4]);
         assert_eq!(ends(&turns[..2]), [true; 2]);
         for index in 0..1000 {
-            strikes.suspect(now, Suspect { index, ..of(3, 0, true) });
+            strikes.suspect(now, Suspect { item: (3, index), seat: 0, proven: true });
         }
         assert!(strikes.suspects.len() <= SUSPECTS);
         assert!(!strikes.suspect(now + Duration::from_secs(60), of(5, 0, true)));

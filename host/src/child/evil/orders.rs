@@ -78,6 +78,8 @@ pub(crate) enum Deed {
     /// Writes these bits into the control block.
     Set(Field, u64),
     Add(Field, i64),
+    /// Takes its claim back and is gone, before anybody has looked.
+    Unclaim,
     /// Writes the claim word again and again.
     Contend,
     /// Answers with the error number of an attempt to change the ring's length.

@@ -221,6 +221,22 @@ fn d50_whatever_stands_in_the_control_block_harms_no_other_item() {
     });
 }
 
+#[test]
+fn d50_an_item_whose_worker_says_that_it_had_not_begun_it_is_blamed_in_the_end() {
+    alone(|| {
+        // More of them than a pool has patience with places that fail.
+        let deeds = vec![Deed::Unclaim; 12];
+        for size in SIZES {
+            let site = Site::new(&deeds);
+            let pool = site.builder(size).build().unwrap();
+            besiege(&pool, 0, true, as_is);
+            let outcomes = besiege(&pool, deeds.len(), false, |echo| echo.chunk_size(1));
+            outcomes.iter().for_each(|outcome| found_out(outcome, "exited with status 3"));
+            end(&pool);
+        }
+    });
+}
+
 /// What lies in the arena can look like a result of this item, which its worker may give.
 fn is_bytes(deed: &Deed, error: &TaskError) -> bool {
     let moved = matches!(deed, Deed::Set(Field::ResultsTail, _) | Deed::Add(Field::ResultsTail, _));
