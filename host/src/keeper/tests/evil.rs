@@ -231,7 +231,8 @@ fn d50_an_item_whose_worker_says_that_it_had_not_begun_it_is_blamed_in_the_end()
             let pool = site.builder(size).build().unwrap();
             besiege(&pool, 0, true, as_is);
             let outcomes = besiege(&pool, deeds.len(), false, |echo| echo.chunk_size(1));
-            outcomes.iter().for_each(|outcome| found_out(outcome, "exited with status 3"));
+            // Some of them are looked at in that moment, and found out.
+            outcomes.iter().for_each(|outcome| found_out(outcome, "the worker"));
             end(&pool);
         }
     });
