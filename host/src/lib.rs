@@ -49,6 +49,9 @@ mod compiled;
 mod description;
 pub mod doctor;
 mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guest;
 mod keeper;
 mod limits;
@@ -56,6 +59,7 @@ mod outcome;
 mod pool;
 mod process;
 mod ring;
+mod swap;
 pub mod testing;
 mod walls;
 mod wire;

@@ -33,6 +33,8 @@ fn live(end: impl FnOnce(Scene)) {
     let act = scene.pool.function("act").unwrap();
     assert_eq!(scene.pool.map::<_, i64>("act", (0..20).map(|i| (i, GO))).unwrap().len(), 20);
     assert!(act.apply::<_, i64>(&(1, TRAP)).is_err());
+    let far = act.clone().deadline(Duration::from_secs(3600));
+    assert_eq!(far.apply::<_, i64>(&(4, GO)).unwrap(), 4);
     let timed = act.clone().timeout(Duration::from_millis(50));
     assert!(timed.apply::<_, i64>(&(2, SPIN)).is_err());
     processes::kill(scene.all_workers()[0]);

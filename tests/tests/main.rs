@@ -23,4 +23,5 @@ mod list;
 mod map;
 mod order;
 mod scoreboard;
+mod whole_calls;
 mod workers;

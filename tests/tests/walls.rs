@@ -1,6 +1,6 @@
 //! Machines that lack a wall: the pool is refused by name, unless it was told to do without.
 
-use sandpool::{Cache, Instance, Pool, TaskModule};
+use sandpool::{Cache, CallError, Instance, Pool, TaskErrorKind, TaskModule};
 use std::process::{Command, Output};
 
 fn poor_host(args: &[&str]) -> Output {
@@ -86,4 +86,35 @@ fn a_secret_of_one_item_is_not_found_by_those_after_it() {
         let pool = reused.cache(Cache::Off).build().unwrap();
         assert_eq!(pool.map::<_, i64>("run", 0..2_i64).unwrap(), [0, 1]);
     }
+}
+
+/// Takes a list of lists, and never looks at it.
+const LISTS: &str = r#"(component
+    (core module $m (memory (export "memory") 1024)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+        (func (export "length") (param i32 i32) (result i32) (local.get 1)))
+    (core instance $i (instantiate $m))
+    (alias core export $i "memory" (core memory $memory))
+    (alias core export $i "realloc" (core func $realloc))
+    (func (export "length") (param "lists" (list (list u8))) (result u32)
+        (canon lift (core func $i "length") (memory $memory) (realloc $realloc))))"#;
+
+/// What a worker needs beside its guest, to convert an item, is bounded too. That it ran out is told
+/// as such, and not taken for an attack, although the filter is what ends the process.
+#[test]
+fn a_worker_that_runs_out_of_memory_by_itself_says_so() {
+    let module = TaskModule::from_bytes("lists.wat", LISTS.as_bytes());
+    let builder = Pool::builder(module).processes(1).cache(Cache::Off);
+    let pool = builder.worker_memory(160 << 20).build().unwrap();
+    let lists = |n: usize| vec![Vec::<u8>::new(); n];
+    assert_eq!(pool.apply::<_, u32>("length", &lists(3)).unwrap(), 3);
+    match pool.apply::<_, u32>("length", &lists(4_000_000)) {
+        Err(CallError::Task(error)) => {
+            assert_eq!(error.kind(), TaskErrorKind::WorkerDied, "{error}");
+            assert!(error.to_string().contains("no memory left"), "{error}");
+            assert!(error.to_string().contains("worker_memory"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.apply::<_, u32>("length", &lists(3)).unwrap(), 3);
 }

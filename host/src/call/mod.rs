@@ -6,6 +6,7 @@
 //! when, besides, no keeper holds an item of it. Its lock is held for a few moves of memory only:
 //! inputs are pulled, items encoded and results decoded outside of it.
 
+mod accept;
 pub(crate) mod block;
 pub(crate) mod chunk;
 pub(crate) mod feed;
@@ -16,7 +17,7 @@ pub(crate) mod store;
 pub(crate) mod wait;
 
 use crate::event::Tally;
-use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::outcome::TaskErrorKind;
 use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
@@ -48,6 +49,8 @@ pub(crate) struct Call {
     queued: AtomicUsize,
     /// Set with `stop`, for a quick look.
     stopped: AtomicBool,
+    /// No other call of this process has it: an address would be used again.
+    pub(crate) id: u64,
     /// Worker time that this call has had, in nanoseconds, on the clock of the queue.
     pub(crate) virtual_time: AtomicU64,
 }
@@ -101,6 +104,8 @@ pub(crate) enum Stop {
     Cancelled { kill_at: Instant },
     /// The pool was terminated.
     Terminated,
+    /// It took longer than it was given.
+    Expired(Duration),
     /// The pool cannot go on, or what the caller gave cannot be used.
     Failed(PoolError),
 }
@@ -128,6 +133,9 @@ pub(crate) struct Handover {
 
 /// So many quick items at once are a stream of them.
 const STREAM: usize = 8;
+
+/// Calls so far, of all pools.
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 impl Call {
     pub(crate) fn new(core: Arc<Core>, spec: Spec) -> Arc<Self> {
@@ -161,6 +169,7 @@ impl Call {
             feeder_called: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            id: CALLS.fetch_add(1, Ordering::Relaxed),
             virtual_time: AtomicU64::new(0),
         })
     }
@@ -291,7 +300,7 @@ impl Call {
         }
         match self.lock().stop {
             Some(Stop::Cancelled { kill_at }) => Some(kill_at),
-            Some(Stop::Terminated | Stop::Failed(_)) => Some(Instant::now()),
+            Some(Stop::Terminated | Stop::Expired(_) | Stop::Failed(_)) => Some(Instant::now()),
             None => None,
         }
     }
@@ -299,125 +308,6 @@ impl Call {
     /// Whether it ended before its time.
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
-    }
-
-    // ---- from the input ----
-
-    /// Feeder: shows an item, whose frame is given. False if the call or its input was stopped.
-    #[inline]
-    fn show(&self, frame: &mut Vec<u8>) -> bool {
-        if !self.intake.show(frame) && !self.accept_frame(frame) {
-            return false;
-        }
-        if self.core.someone_rests() {
-            self.core.wake_idle();
-        }
-        true
-    }
-
-    /// Accepts what was shown before, and one more item.
-    #[cold]
-    fn accept_frame(&self, frame: &mut Vec<u8>) -> bool {
-        let mut inner = self.lock();
-        self.absorb(&mut inner);
-        if !inner.is_accepting() {
-            return false;
-        }
-        if self.intake.show(frame) {
-            return true;
-        }
-        inner.close_block();
-        let block = Block::of_frame(inner.store.accepted(), std::mem::take(frame));
-        inner.item_bytes += block.size() as u64;
-        inner.store.accept(1);
-        inner.pending.push_back(Span::whole(block));
-        self.note_queued(&inner);
-        self.core.stats.submitted(1);
-        true
-    }
-
-    /// Accepts what the feeder has shown.
-    fn absorb(&self, inner: &mut Inner) {
-        if !self.intake.has_items() {
-            return;
-        }
-        if !inner.is_accepting() {
-            self.intake.clear();
-            return;
-        }
-        while self.intake.has_items() {
-            if inner.open.is_full() || inner.open.is_empty() {
-                inner.close_block();
-            }
-            let (items, bytes) = (inner.open.len(), inner.open.size());
-            self.intake.take(&mut inner.open);
-            let items = inner.open.len() - items;
-            inner.item_bytes += (inner.open.size() - bytes) as u64;
-            inner.store.accept(items);
-            // Before anybody can end them.
-            self.core.stats.submitted(items as u64);
-        }
-        self.note_queued(inner);
-    }
-
-    /// Accepts a block of encoded items, whose first index must be the next one.
-    fn accept_block(&self, block: Block) -> bool {
-        let mut inner = self.lock();
-        if !inner.is_accepting() {
-            return false;
-        }
-        let items = block.len();
-        self.absorb(&mut inner);
-        inner.close_block();
-        inner.item_bytes += block.size() as u64;
-        inner.store.accept(items);
-        inner.pending.push_back(Span::whole(block));
-        self.note_queued(&inner);
-        self.core.stats.submitted(items as u64);
-        drop(inner);
-        if !self.spec.driven {
-            self.core.wake_idle();
-        }
-        true
-    }
-
-    /// Accepts an item that ends at once, because it could not be encoded.
-    fn accept_failed(self: &Arc<Self>, failure: Failure) -> bool {
-        let mut inner = self.lock();
-        if !inner.is_accepting() {
-            return false;
-        }
-        // The open block holds neighbours only.
-        self.absorb(&mut inner);
-        inner.close_block();
-        let index = inner.store.accepted();
-        inner.store.accept(1);
-        let error = TaskError::new(index, 0, failure, Logs::default());
-        let mut tally = Tally::default();
-        inner.store.end(Run::failed(error), |ended| {
-            tally.hear(ended);
-        });
-        self.core.stats.submitted(1);
-        self.core.stats.add(&tally);
-        if self.spec.fail_fast {
-            self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
-        }
-        self.leave(inner);
-        if self.spec.fail_fast {
-            self.core.wake_busy();
-        }
-        true
-    }
-
-    /// The input is over: it ended, or failed with `error`.
-    pub(crate) fn end_input(self: &Arc<Self>, error: Option<InputError>) {
-        let mut inner = self.lock();
-        self.absorb(&mut inner);
-        if matches!(inner.input, Input::Open) {
-            inner.input = error.map_or(Input::Ended, Input::Failed);
-        }
-        self.call_feeder();
-        self.leave(inner);
     }
 
     // ---- ends ----
@@ -439,9 +329,10 @@ impl Call {
     }
 
     fn stop_locked(&self, inner: &mut Inner, stop: Stop) {
-        let kind = match stop {
-            Stop::Cancelled { .. } => TaskErrorKind::Cancelled,
-            Stop::Terminated | Stop::Failed(_) => TaskErrorKind::Terminated,
+        let (kind, limit) = match stop {
+            Stop::Cancelled { .. } => (TaskErrorKind::Cancelled, None),
+            Stop::Terminated | Stop::Failed(_) => (TaskErrorKind::Terminated, None),
+            Stop::Expired(limit) => (TaskErrorKind::TimedOut, Some(limit)),
         };
         self.absorb(inner);
         inner.stop = Some(stop);
@@ -454,7 +345,7 @@ impl Call {
             inner.input = Input::Ended;
             inner.cut_short = true;
         }
-        let ended = inner.store.end_all(|items| Run::stopped(items, kind));
+        let ended = inner.store.end_all(|items| Run::stopped(items, kind, limit));
         self.core.stats.add(&Tally::of(kind, ended));
         self.note_queued(inner);
         self.room.notify_all();

@@ -8,6 +8,7 @@ use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::ring::frame::{Head, ResultKind};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Results of a worker: their frames, and what there is to know besides values.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ enum Ends {
     /// One item, with this error.
     Failed(TaskError),
     /// All alike, without having ended by themselves.
-    Stopped(TaskErrorKind),
+    Stopped(TaskErrorKind, Option<Duration>),
 }
 
 /// How one item ended.
@@ -110,15 +111,16 @@ impl Run {
         Self { index, len: 1, attempts, ends: Ends::Failed(error) }
     }
 
-    /// Items that were not started, or whose end nobody waits for.
-    pub(crate) fn stopped(items: Range<u64>, kind: TaskErrorKind) -> Self {
+    /// Items that were not started, or whose end nobody waits for; `limit` is what the call was
+    /// given, if it ran out of it.
+    pub(crate) fn stopped(items: Range<u64>, kind: TaskErrorKind, limit: Option<Duration>) -> Self {
         let len = items.end - items.start;
-        Self { index: items.start, len, attempts: 0, ends: Ends::Stopped(kind) }
+        Self { index: items.start, len, attempts: 0, ends: Ends::Stopped(kind, limit) }
     }
 
     /// No items.
     pub(crate) fn none() -> Self {
-        Self::stopped(0..0, TaskErrorKind::Cancelled)
+        Self::stopped(0..0, TaskErrorKind::Cancelled, None)
     }
 
     /// Index of the first item.
@@ -143,7 +145,7 @@ impl Run {
                 (end - at) as u64 + notes.iter().map(noted).sum::<u64>()
             }
             Ends::Failed(error) => error.size(),
-            Ends::Stopped(_) => 0,
+            Ends::Stopped(..) => 0,
         }
     }
 
@@ -152,7 +154,7 @@ impl Run {
         let (notes, alike) = match &self.ends {
             Ends::Told { results, notes, .. } => (results.notes.get(notes.clone()), None),
             Ends::Failed(error) => (None, Some((error.kind(), 1))),
-            Ends::Stopped(kind) => (None, Some((*kind, self.len))),
+            Ends::Stopped(kind, _) => (None, Some((*kind, self.len))),
         };
         let told = notes.unwrap_or(&[]).iter().filter_map(|(_, note)| match note {
             Note::Error(error) => Some((error.kind(), 1)),
@@ -166,7 +168,7 @@ impl Run {
         match &self.ends {
             Ends::Told { .. } => false,
             Ends::Failed(error) => error.kind() == TaskErrorKind::Terminated,
-            Ends::Stopped(kind) => *kind == TaskErrorKind::Terminated,
+            Ends::Stopped(kind, _) => *kind == TaskErrorKind::Terminated,
         }
     }
 
@@ -190,7 +192,7 @@ impl Run {
         let n = n.min(self.len);
         match &self.ends {
             Ends::Told { .. } => (0..n).for_each(|_| drop(self.next())),
-            Ends::Failed(_) | Ends::Stopped(_) => {
+            Ends::Failed(_) | Ends::Stopped(..) => {
                 self.index += n;
                 self.len -= n;
             }
@@ -256,8 +258,11 @@ impl Ends {
     fn error(&self, index: u64) -> TaskError {
         match self {
             Self::Failed(error) => error.clone(),
-            Self::Stopped(kind) => {
-                TaskError::new(index, 0, Failure::new(*kind, ""), Logs::default())
+            Self::Stopped(kind, limit) => {
+                let text = limit.map_or_else(String::new, |limit| {
+                    format!("the call had not ended after its {} ms", limit.as_millis())
+                });
+                TaskError::new(index, 0, Failure::new(*kind, text), Logs::default())
             }
             Self::Told { .. } => TaskError::new(index, 0, Failure::default(), Logs::default()),
         }

@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     /// `None` for eager calls: everything is accepted and kept.
     pub(crate) window: Option<Window>,
     pub(crate) timeout: Option<Duration>,
+    /// Wall clock of the whole call.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) retry: Retry,
     /// The first error ends the call.
     pub(crate) fail_fast: bool,

@@ -176,7 +176,7 @@ mod tests {
     use crate::outcome::TaskErrorKind;
 
     fn run(items: Range<u64>) -> Run {
-        Run::stopped(items, TaskErrorKind::TimedOut)
+        Run::stopped(items, TaskErrorKind::TimedOut, None)
     }
 
     /// Ends items and gives those for which this was the first word.

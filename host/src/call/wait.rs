@@ -119,6 +119,12 @@ impl Call {
             inner.cut_short = false;
             return Some(Next::Failed(CallError::Pool(PoolError::terminated())));
         }
+        if let Some(Stop::Expired(limit)) = inner.stop
+            && inner.cut_short
+        {
+            inner.cut_short = false;
+            return Some(Next::Failed(CallError::Pool(PoolError::expired(limit))));
+        }
         if let Input::Failed(error) = &inner.input {
             let error = error.clone();
             inner.input = Input::Ended;
@@ -286,6 +292,9 @@ impl Call {
             (_, Some(Stop::Failed(error)), _) => End::Pool(error.clone()),
             (_, _, Input::Failed(error)) => End::Input(error.clone()),
             (_, Some(Stop::Terminated), _) if inner.cut_short => End::Pool(PoolError::terminated()),
+            (_, Some(Stop::Expired(limit)), _) if inner.cut_short => {
+                End::Pool(PoolError::expired(*limit))
+            }
             _ => End::Complete,
         }
     }

@@ -4,6 +4,8 @@
 
 mod attack;
 pub(crate) mod compiler;
+#[cfg(test)]
+pub(crate) mod evil;
 mod probe;
 pub(crate) mod serve;
 #[cfg(test)]

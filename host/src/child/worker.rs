@@ -1,4 +1,5 @@
-//! The worker role: loads the artifact it is given and serves items until it is killed.
+//! The worker role: goes behind its walls, loads the artifact it is given, and serves items until it
+//! is killed.
 //!
 //! This module must not start a thread or open a file that was not granted.
 
@@ -10,7 +11,7 @@ use crate::ring::{Region, WorkerRing};
 use crate::walls::landlock::Folder;
 use crate::walls::{self, Profile, Sandbox, lists, rlimits};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
-use rustix::fd::AsRawFd as _;
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::io;
 use std::os::unix::net::UnixStream;
 
@@ -18,33 +19,23 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     // First of all: what this opens and keeps is denied later on.
     before_walls();
     walls::offer_to_oom_killer();
+    #[cfg(test)]
+    super::evil::before_hello(&control)?;
     send(&control, &Hello::ours())?;
     let [ring, artifact, bell, host_bell] = fds::receive_fds::<4>(&control)?;
     let setup: WorkerSetup = receive(&control)?;
     check_parent(setup.host_pid)?;
-    if let Some(threads) = other_threads() {
-        let reason = format!(
-            "the worker process has {threads} threads before its work begins: something else in \
-             the executable starts threads before `main`; give the pool a `worker_program` without"
-        );
-        return send(&control, &WorkerReady::Refused(reason));
-    }
-    let wasi = setup.config.description.wasi;
-    // Without WASI there is no way to use a grant.
-    let grants = setup.config.dirs.iter().filter(|_| wasi);
-    let folders = match grants.map(Folder::open).collect() {
-        Ok(folders) => folders,
+    #[cfg(test)]
+    let mut host_bell = host_bell;
+    #[cfg(test)]
+    let evil = super::evil::Plan::new(&setup.config.env, &control, &ring, &mut host_bell)?;
+    // Where memory ends, the host is to hear it: the process then dies of its filter.
+    sys::redirect_stderr(host_bell.as_fd())?;
+    let strict = setup.sandbox == Sandbox::Strict;
+    let profile = match profile(&setup, [&artifact, &bell, &host_bell]) {
+        Ok(profile) => profile,
         Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
     };
-    let fds = lists::Fds {
-        input: vec![bell.as_raw_fd()],
-        output: vec![host_bell.as_raw_fd()],
-        artifact: Some(artifact.as_raw_fd()),
-        pagemap: fds::own_pagemap(),
-    };
-    let data = setup.data_limit.unwrap_or_else(|| rlimits::worker_data(&setup.config.limits));
-    let profile = Profile::worker(wasi, folders, fds, data);
-    let strict = setup.sandbox == Sandbox::Strict;
     let ring_memory = Region::map(&ring)?;
     let notes = Region::map(&ring)?;
     std::panic::set_hook(Box::new(move |panic| {
@@ -54,11 +45,7 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     if strict && let Err(missing) = walls::confine(&profile) {
         return send(&control, &WorkerReady::Refused(missing.to_string()));
     }
-    let loaded = usize::try_from(setup.artifact_len)
-        .map_err(|_| "the artifact is too large for this machine".to_owned())
-        .and_then(|len| Mapped::from_fd(artifact, len).map_err(|error| error.to_string()))
-        .and_then(|code| Guest::load(code, setup.config));
-    let mut guest = match loaded {
+    let mut guest = match load(artifact, setup) {
         Ok(guest) => guest,
         Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
     };
@@ -70,9 +57,43 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
         ring.leave_note(&missing.to_string());
         sys::exit_now(STATUS_UNSEALED);
     }
+    #[cfg(test)]
+    let mut guest = evil.with(&mut guest);
     let stop = serve::serve(&mut ring, &mut guest);
     ring.leave_note(&stop.to_string());
     Ok(())
+}
+
+/// What this worker is to be able to do, or why it cannot be one.
+fn profile(
+    setup: &WorkerSetup,
+    [artifact, bell, host_bell]: [&OwnedFd; 3],
+) -> Result<Profile, String> {
+    if let Some(threads) = other_threads() {
+        return Err(format!(
+            "the worker process has {threads} threads before its work begins: something else in \
+             the executable starts threads before `main`; give the pool a `worker_program` without"
+        ));
+    }
+    let wasi = setup.config.description.wasi;
+    // Without WASI there is no way to use a grant.
+    let grants = setup.config.dirs.iter().filter(|_| wasi);
+    let folders = grants.map(Folder::open).collect::<Result<_, _>>()?;
+    let fds = lists::Fds {
+        input: vec![bell.as_raw_fd()],
+        output: vec![host_bell.as_raw_fd(), 2],
+        artifact: Some(artifact.as_raw_fd()),
+        pagemap: fds::own_pagemap(),
+    };
+    let data = setup.data_limit.unwrap_or_else(|| rlimits::worker_data(&setup.config.limits));
+    Ok(Profile::worker(wasi, folders, fds, data))
+}
+
+fn load(artifact: OwnedFd, setup: WorkerSetup) -> Result<Guest, String> {
+    let len = usize::try_from(setup.artifact_len)
+        .map_err(|_| "the artifact is too large for this machine".to_owned())?;
+    let code = Mapped::from_fd(artifact, len).map_err(|error| error.to_string())?;
+    Guest::load(code, setup.config)
 }
 
 /// The number of threads, if it is not one. Unknown counts as one: `/proc` may be hidden.

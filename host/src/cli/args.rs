@@ -362,6 +362,10 @@ pub(super) struct GrantArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pool and instances")]
 pub(super) struct CallArgs {
+    /// Wall clock of the whole run; what has not ended then is killed [default: none]
+    #[arg(long, value_name = "DUR", env = "SANDPOOL_DEADLINE", hide_env = true)]
+    #[arg(value_parser = units::duration)]
+    pub(super) deadline: Option<Duration>,
     /// Start an item again, so often, when its worker died or it ran out of time
     #[arg(long, value_name = "N", env = "SANDPOOL_RETRIES", hide_env = true)]
     #[arg(default_value_t = 0)]

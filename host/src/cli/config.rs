@@ -93,7 +93,11 @@ pub(super) fn function(
         Some(name) => pool.function(name)?,
         None => pool.default_function()?,
     };
-    Ok(function.retries(call.retries))
+    let function = function.retries(call.retries);
+    Ok(match call.deadline {
+        Some(deadline) => function.deadline(deadline),
+        None => function,
+    })
 }
 
 /// The same function with the options of how its items travel.

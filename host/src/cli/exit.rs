@@ -19,7 +19,7 @@ pub(super) enum Exit {
     InputOutput,
     /// 5: workers cannot be started, or end again and again.
     Pool,
-    /// 6: ended at the first failed item, as was asked for.
+    /// 6: ended before its input did, as was asked for: at the first failed item, at a deadline.
     Halted,
     /// 130: interrupted (SIGINT).
     Interrupted,
@@ -100,6 +100,7 @@ fn of_pool(kind: PoolErrorKind) -> Exit {
         PoolErrorKind::Usage | PoolErrorKind::NoSuchFunction | PoolErrorKind::Mismatch => {
             Exit::Usage
         }
+        PoolErrorKind::Expired => Exit::Halted,
         PoolErrorKind::Closed
         | PoolErrorKind::Terminated
         | PoolErrorKind::Broken

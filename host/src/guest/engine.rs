@@ -100,7 +100,7 @@ pub(crate) fn before_compiling(settings: EngineSettings) {
 pub(super) fn dirty_pages() -> DirtyPages {
     static FOUND: OnceLock<DirtyPages> = OnceLock::new();
     *FOUND.get_or_init(|| {
-        if PoolingAllocationConfig::is_pagemap_scan_available() && !swap_is_active() {
+        if PoolingAllocationConfig::is_pagemap_scan_available() && !crate::swap::is_active() {
             DirtyPages::Asked
         } else {
             DirtyPages::Assumed
@@ -137,12 +137,6 @@ fn pool(needs: &Needs, dirty: DirtyPages) -> PoolingAllocationConfig {
         DirtyPages::Assumed => pool.pagemap_scan(Enabled::No).linear_memory_keep_resident(64 * KIB),
     };
     pool
-}
-
-/// `PAGEMAP_SCAN` does not report pages that were swapped out, so that a dirty one would reach the
-/// next item. Where the answer is unknown, swap counts as active.
-fn swap_is_active() -> bool {
-    std::fs::read_to_string("/proc/swaps").map_or(true, |swaps| swaps.lines().count() > 1)
 }
 
 /// A stable hash of all that decides whether an artifact may be used again: this crate and its

@@ -4,6 +4,7 @@
 //! This module must not talk to the worker; it reads what was copied out of the ring.
 
 use super::Parting;
+use super::bounds::Bounds;
 use super::flight::{Flight, Leg};
 use crate::call::run::{Note, Results, Run};
 use crate::call::{Call, Delivery};
@@ -52,10 +53,15 @@ pub(super) struct Sorted {
 
 /// Reads whole results off the front of `inbox` and takes their items off the flight. What remains
 /// is the front of a result that has not come as a whole.
-pub(super) fn sort(ring: &mut HostRing, flight: &mut Flight, inbox: &mut Vec<u8>) -> Sorted {
+pub(super) fn sort(
+    ring: &mut HostRing,
+    flight: &mut Flight,
+    inbox: &mut Vec<u8>,
+    bounds: Bounds,
+) -> Sorted {
     let observed = ring.observe();
     let claimed = observed.map_or(0, |_| ring.claimed_unended() as usize);
-    let mut reader = Reader { ring, taken: inbox, at: 0, left: claimed };
+    let mut reader = Reader { ring, taken: inbox, at: 0, left: claimed, bounds };
     let (mut piles, mut again) = (Vec::<Pile>::new(), Vec::new());
     let mut parting = observed.err().map(Parting::from);
     while let (None, Some(leg)) = (&parting, flight.front()) {
@@ -120,6 +126,7 @@ struct Reader<'a> {
     at: usize,
     /// Claimed items that have no result so far. Whatever else lies there belongs to no item.
     left: usize,
+    bounds: Bounds,
 }
 
 impl Reader<'_> {
@@ -157,15 +164,20 @@ impl Reader<'_> {
     fn note(&self, found: &Found, leg: &Leg, at: usize, base: usize) -> Result<Option<Note>, End> {
         let mut bytes = self.taken.get(found.bytes.clone()).unwrap_or(&[]);
         match found.kind {
-            ResultKind::Value => Ok(None),
+            ResultKind::Value => self.bounds.value(bytes.len()).map(|()| None).map_err(End::Broken),
             ResultKind::LoggedValue => {
                 let logs = report::decode_logs(&mut bytes);
                 let logs = logs.ok_or(End::Broken(Violation::Report))?;
+                self.bounds.logs(&logs).map_err(End::Broken)?;
+                self.bounds.value(bytes.len()).map_err(End::Broken)?;
                 Ok(Some(Note::Logs(logs, found.bytes.end - bytes.len() - base)))
             }
             ResultKind::Failure => {
                 let (mut failure, logs) =
                     report::decode_failure(bytes).ok_or(End::Broken(Violation::Report))?;
+                self.bounds.logs(&logs).map_err(End::Broken)?;
+                let payload = failure.payload.as_ref().map_or(0, Vec::len);
+                self.bounds.value(payload).map_err(End::Broken)?;
                 // Only binary payloads become Rust values again; the message has all of them as text.
                 let spec = &leg.call.spec;
                 failure.payload = failure.payload.filter(|_| spec.form == Form::Binary);

@@ -11,15 +11,21 @@ use crate::call::Delivery;
 use crate::call::run::Run;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
-use crate::pool::core::Strike;
 use crate::pool::error::{PoolError, PoolErrorKind};
+use crate::pool::strikes::{Strike, Suspect};
 use crate::process::Ended;
+use crate::ring::Violation;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Signals with which the kernel answers what a process does.
+const OWN_SIGNALS: [i32; 6] =
+    [libc::SIGSYS, libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
 
 impl Link {
-    /// Kills what is left of a worker, reaps it, and settles its items.
-    pub(super) fn bury(mut self, mut parting: Parting) {
+    /// Kills what is left of a worker, reaps it, and settles its items. Gives the pause before the
+    /// next worker: none, unless this one ended too early and not for the first time.
+    pub(super) fn bury(mut self, mut parting: Parting) -> Duration {
         let ended = self.worker.end();
         if !matches!(parting, Parting::Condemned(_) | Parting::Broken(_))
             && let Some(last) = self.collect_last()
@@ -32,6 +38,8 @@ impl Link {
             Err(_) => self.flight.len(),
         };
         let worked = self.worker.items > 0 || started > 0;
+        let started =
+            if started == 0 { usize::from(self.is_suspect(&parting, ended)) } else { started };
         let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
@@ -53,15 +61,40 @@ impl Link {
                 Some(format!("the initializer failed: {}", failure.message))
             }
             Parting::Died | Parting::Broken(_) if !worked => {
-                Some(death(&self.worker, &parting, ended).message)
+                Some(death(&mut self.worker, &parting, ended).message)
             }
             _ => None,
         };
-        if let Some(cause) = cause {
-            // A worker that was idle may have been ended by somebody; that alone breaks no pool.
-            let weight = if was_idle { Strike::Passing } else { Strike::Lasting };
-            self.core.strike(PoolError::new(PoolErrorKind::Broken, cause), weight);
-        }
+        let Some(cause) = cause else { return Duration::ZERO };
+        // A worker that was idle may have been ended by somebody.
+        let strike = if was_idle { Strike::Passing } else { Strike::Lasting };
+        self.core.strike(seat, PoolError::new(PoolErrorKind::Broken, cause), strike)
+    }
+
+    /// Whether the next item of a worker that died is to be blamed although it was not begun, as
+    /// far as the worker said: several have died there. Else an item that makes
+    /// workers lie about their claims could end one after the other, until the pool breaks.
+    fn is_suspect(&self, parting: &Parting, ended: Ended) -> bool {
+        let Some(front) = self.flight.front() else { return false };
+        // Somebody may end or stop many workers at once, all of them in turn given the same item.
+        let by_itself = match parting {
+            Parting::Broken(violation) => *violation != Violation::Silence,
+            Parting::Died => match ended {
+                Ended::Status(_) => true,
+                Ended::Signal(signal) => OWN_SIGNALS.contains(&signal),
+                Ended::Unknown => false,
+            },
+            _ => false,
+        };
+        by_itself
+            // Where nothing ever works, it is not the item.
+            && self.core.stats.snapshot().values > 0
+            && self.core.recipe.config.initializer.is_none()
+            && self.core.suspect(Suspect {
+                item: (front.call.id, front.span.first()),
+                seat: self.seat,
+                proven: self.worker.items > 0,
+            })
     }
 
     /// Takes the results that the worker published before it died. Gives a better reason for its
@@ -95,7 +128,7 @@ impl Link {
                 }
                 Parting::Condemned(kind) => Failure::new(*kind, ""),
                 Parting::Closed => Failure::new(TaskErrorKind::Terminated, ""),
-                _ => death(&self.worker, parting, ended),
+                _ => death(&mut self.worker, parting, ended),
             };
             let kind = failure.kind.unwrap_or(TaskErrorKind::WorkerDied);
             if leg.call.spec.retry.wants(kind, attempts) {
@@ -113,14 +146,27 @@ impl Link {
     }
 }
 
+/// How the standard library begins what it says of an allocation that failed.
+const OUT_OF_MEMORY: &str = "memory allocation of";
+
 /// What the end of a worker is called.
-fn death(worker: &Worker, parting: &Parting, ended: Ended) -> Failure {
+fn death(worker: &mut Worker, parting: &Parting, ended: Ended) -> Failure {
     let mut message = match parting {
         Parting::Broken(violation) => format!("the worker broke the protocol: {violation}"),
         _ => format!("the worker {ended}"),
     };
     if ended == Ended::Signal(libc::SIGSYS) {
-        message.push_str(": the seccomp wall refused a system call");
+        // Where memory ends, the standard library says so and then aborts, which the filter stops.
+        let words = worker.last_words();
+        match words.find(OUT_OF_MEMORY).and_then(|at| words.get(at..)) {
+            Some(words) => {
+                let words: String = words.chars().take(80).collect();
+                message = format!(
+                    "the worker had no memory left outside of the guest (see `worker_memory`): {words}"
+                );
+            }
+            None => message.push_str(": the seccomp wall refused a system call"),
+        }
     }
     if let Some(note) = worker.ring.note() {
         message.push_str(": ");

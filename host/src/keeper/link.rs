@@ -11,7 +11,7 @@ use super::batch::{self, Batch};
 use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
-use super::{ANNOUNCED, KILL_LOOK, Parting, SILENCE, SLACK};
+use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
@@ -120,6 +120,10 @@ impl Link {
         if self.core.recipe.max_tasks.is_some_and(|most| self.worker.items >= most) {
             return Err(Parting::Retired);
         }
+        // Its memory is searched for dirty pages in a way that overlooks what was swapped out.
+        if self.worker.swap.look(Instant::now()) && self.is_idle() {
+            return Err(Parting::Retired);
+        }
         if std::mem::take(&mut self.rung) && self.worker.is_noisy(progress) {
             return Err(Violation::Noise.into());
         }
@@ -128,6 +132,7 @@ impl Link {
         self.share()?;
         self.top_up()?;
         let due = self.enforce()?;
+        let due = self.watch_silence(due)?;
         self.seat().show(self.flight.len(), self.unclaimed());
         Ok(due)
     }
@@ -145,9 +150,10 @@ impl Link {
         if self.worker.ring.take(&mut self.inbox)? {
             self.worker.wake();
         }
-        let sorted = batch::sort(&mut self.worker.ring, &mut self.flight, &mut self.inbox);
+        let Worker { ring, bounds, .. } = &mut self.worker;
+        let sorted = batch::sort(ring, &mut self.flight, &mut self.inbox, *bounds);
         // A large result comes in pieces, and must not be moved again for each of them.
-        self.inbox.reserve(self.worker.ring.missing(&self.inbox).min(MOST_RESERVED));
+        self.inbox.reserve(ring.missing(&self.inbox).min(MOST_RESERVED));
         self.worker.items += sorted.items as u64;
         let ended = self.worker.ring.end(sorted.items);
         for leg in sorted.again {
@@ -173,7 +179,7 @@ impl Link {
         let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.core.stats.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.core.worker_works();
+        self.core.worker_works(self.seat);
         // What came together has cost alike, as far as anybody can tell.
         let each = elapsed / items;
         for batch in batches {
@@ -267,13 +273,6 @@ impl Link {
         let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).max(KILL_LOOK));
         let look = now.checked_add(look);
         if !reading.running {
-            let preparing = self.core.recipe.config.initializer.is_some();
-            if unended == 0
-                && !preparing
-                && now.duration_since(self.seen.1.max(self.since)) >= SILENCE
-            {
-                return Err(Violation::Silence.into());
-            }
             let prepared = self.enforce_preparation(now, timeout)?;
             return Ok([look, prepared].into_iter().flatten().min());
         }
@@ -328,7 +327,7 @@ impl Link {
             Some(most) => most.saturating_sub(self.worker.items + self.flight.len() as u64),
             None => u64::MAX,
         };
-        if self.flight.len() > self.ahead || most == 0 {
+        if self.flight.len() > self.ahead || most == 0 || self.worker.swap.is_on() {
             return Ok(());
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);

@@ -7,11 +7,13 @@
 //! ([`drive`]); so there is always exactly one who works with a worker.
 
 pub(crate) mod batch;
+pub(crate) mod bounds;
 mod burial;
 pub(crate) mod drive;
 pub(crate) mod flight;
 pub(crate) mod link;
 pub(crate) mod seat;
+mod silence;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start what they like")]
 mod tests;
@@ -19,8 +21,9 @@ pub(crate) mod worker;
 
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, TaskErrorKind};
-use crate::pool::core::{Core, Strike};
+use crate::pool::core::Core;
 use crate::pool::error::{PoolError, PoolErrorKind, panic_text};
+use crate::pool::strikes::Strike;
 use crate::ring::Violation;
 use link::Link;
 use seat::{Post, Seat};
@@ -35,13 +38,8 @@ use worker::{StartError, Worker};
 const ANNOUNCED: Duration = Duration::from_micros(250);
 /// Shortest time between two looks at a clock.
 const KILL_LOOK: Duration = Duration::from_millis(1);
-/// With a deadline set, longest time that a worker may have items and claim none of them, not even
-/// to prepare for one: it was stopped, or it plays dead.
-const SILENCE: Duration = Duration::from_secs(5);
 /// Slack before a keeper looks after a chunk that takes longer than expected.
 const SLACK: Duration = Duration::from_micros(300);
-/// Pause after a worker could not be started for want of room; the strikes bound the tries.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a worker's time is over.
 #[derive(Debug)]
@@ -75,7 +73,8 @@ pub(crate) fn start(core: &Arc<Core>, seat: usize) -> io::Result<()> {
         // A panic here is a bug of ours; it must not leave anybody waiting.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| keeper.run())) {
             let text = format!("a keeper panicked: {}", panic_text(&*panic));
-            keeper.core.strike(PoolError::new(PoolErrorKind::Broken, text), Strike::Fatal);
+            let cause = PoolError::new(PoolErrorKind::Broken, text);
+            keeper.core.strike(keeper.seat, cause, Strike::Fatal);
         }
         keeper.core.keeper_ended();
     });
@@ -95,35 +94,40 @@ impl Keeper {
     }
 
     fn run(&self) {
-        while !self.core.is_ending() {
+        let ending = || self.core.is_ending();
+        let mut no_room = false;
+        while !ending() {
             let began = Instant::now();
-            let ending = || self.core.is_ending();
-            match Worker::start(&self.core.recipe, self.seat().bell(), ending) {
+            let alone = no_room.then(|| self.core.scarcity());
+            let started = Worker::start(&self.core.recipe, self.seat().bell(), ending);
+            drop(alone);
+            no_room = matches!(started, Err(StartError::NoRoom(_)));
+            let (reason, strike) = match started {
                 Ok(worker) => {
                     self.welcome(&worker, began.elapsed());
-                    self.keep(Link::new(Arc::clone(&self.core), self.seat, worker));
+                    let link = Link::new(Arc::clone(&self.core), self.seat, worker);
+                    self.seat().pause(self.keep(link), ending);
+                    continue;
                 }
                 Err(StartError::Interrupted) => return,
-                Err(StartError::Refused(reason)) => {
-                    self.core.strike(broken(&reason), Strike::Fatal);
-                }
-                Err(StartError::Failed(reason)) => {
-                    self.core.strike(broken(&reason), Strike::Lasting);
-                    std::thread::sleep(RETRY_PAUSE);
-                }
-            }
+                Err(StartError::Refused(reason)) => (reason, Strike::Refused),
+                Err(StartError::NoRoom(reason)) => (reason, Strike::NoRoom),
+                Err(StartError::Failed(reason)) => (reason, Strike::Lasting),
+            };
+            let pause = self.core.strike(self.seat, broken(&reason), strike);
+            self.seat().pause(pause, ending);
         }
     }
 
     fn welcome(&self, worker: &Worker, after: Duration) {
-        self.core.worker_ready();
+        self.core.worker_ready(self.seat);
         self.core.stats.workers_started.fetch_add(1, Ordering::Relaxed);
         let (worker, pid) = (self.seat, worker.pid());
         self.core.observers.worker_started(PoolEvent::WorkerStarted { worker, pid, after });
     }
 
-    /// Works with one worker until its time is over.
-    fn keep(&self, mut link: Link) {
+    /// Works with one worker until its time is over. Gives the pause before the next one.
+    fn keep(&self, mut link: Link) -> Duration {
         let (link, parting) = loop {
             match link.work() {
                 Err(parting) => break (link, parting),
@@ -144,7 +148,7 @@ impl Keeper {
         };
         // A wake-up that came meanwhile is another keeper's now.
         self.core.wake_idle();
-        link.bury(parting);
+        link.bury(parting)
     }
 
     /// Leaves the link on the seat until there is something to do.

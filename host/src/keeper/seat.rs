@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A link that is handed on, and why its worker is to be buried, if it is.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Seat {
     unclaimed: AtomicUsize,
     busy: AtomicBool,
     asked: AtomicBool,
+    /// There are strikes against it, so that a working worker needs a lock only then.
+    struck: AtomicBool,
 }
 
 impl Seat {
@@ -53,6 +56,7 @@ impl Seat {
             unclaimed: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             asked: AtomicBool::new(false),
+            struck: AtomicBool::new(false),
         })
     }
 
@@ -86,6 +90,25 @@ impl Seat {
     /// Silences that bell.
     pub(crate) fn quiet(&self) {
         let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+    }
+
+    /// Keeper's thread, while it has no worker: sleeps for a time, or until `ending` says so.
+    pub(crate) fn pause(&self, time: Duration, ending: impl Fn() -> bool) {
+        let deadline = Instant::now() + time;
+        while !ending() && Instant::now() < deadline {
+            poll_until(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(deadline));
+            self.quiet();
+        }
+    }
+
+    /// Notes that there is a strike against it.
+    pub(crate) fn strike(&self) {
+        self.struck.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was one since somebody last looked.
+    pub(crate) fn was_struck(&self) -> bool {
+        self.struck.load(Ordering::Relaxed) && self.struck.swap(false, Ordering::Relaxed)
     }
 
     // ---- the parked link ----

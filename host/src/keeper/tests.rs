@@ -1,5 +1,11 @@
 //! Tests of keepers, calls and the queue together: real pools with real workers.
 
+mod deaths;
+mod evil;
+mod lab;
+mod soak;
+mod starting;
+
 use crate::{ErrorPolicy, Instance, Pool, PoolBuilder, PoolErrorKind, TaskErrorKind, TaskModule};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

@@ -2,11 +2,13 @@
 //!
 //! This module must not know items or calls.
 
-use crate::pool::compile::GREETING;
+use super::bounds::Bounds;
+use super::silence::Silence;
 use crate::pool::core::Recipe;
 use crate::process::watch::poll_until;
 use crate::process::{Child, Ended, Role, fds, spawn};
 use crate::ring::{HostRing, Region, map};
+use crate::swap::Watch;
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +16,8 @@ use serde::de::DeserializeOwned;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// Longest silence of a worker that has been started and is to say something.
+const GREETING: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 30 });
 /// Result bytes beyond the output limit: log tails, a backtrace, a message, lengths.
 const REPORT_ROOM: u64 = 1 << 20;
 
@@ -28,6 +32,13 @@ pub(crate) struct Worker {
     host_bell: OwnedFd,
     /// Items that ended on it.
     pub(crate) items: u64,
+    /// Text that it wrote where it rings.
+    words: String,
+    /// Swap, which it was started without.
+    pub(super) swap: Watch,
+    pub(super) bounds: Bounds,
+    /// It has items, and has begun none of them for a while.
+    pub(super) silence: Option<Silence>,
     /// Bells without anything new, in a row.
     noise: u32,
 }
@@ -39,8 +50,23 @@ pub(crate) enum StartError {
     Interrupted,
     /// It will not be better next time: another build, an artifact it cannot load.
     Refused(String),
-    /// It ended, or the system has no room for it just now.
+    /// The system has no room for it just now.
+    NoRoom(String),
+    /// It ended, or does not speak as a worker does.
     Failed(String),
+}
+
+impl StartError {
+    /// What it means that something could not be made before there was a process.
+    fn before(error: &io::Error) -> Self {
+        match error.kind() {
+            // A program that is not there will not be there next time.
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                Self::Refused(error.to_string())
+            }
+            _ => Self::NoRoom(error.to_string()),
+        }
+    }
 }
 
 impl From<io::Error> for StartError {
@@ -67,26 +93,37 @@ impl Worker {
         wake: BorrowedFd<'_>,
         ending: impl Fn() -> bool,
     ) -> Result<Self, StartError> {
-        let ring_file = map::create()?;
-        let region = Region::map(&ring_file)?;
-        let (their_bell, bell) = fds::bell_pipe(false)?;
-        let (host_bell, their_host_bell) = fds::bell_pipe(true)?;
-        let mut child = spawn(Role::Worker, &recipe.program).map_err(|error| {
-            match error.kind() {
-                // A program that is not there will not be there next time.
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-                    StartError::Refused(error.to_string())
-                }
-                _ => StartError::Failed(error.to_string()),
-            }
-        })?;
+        let swap = Watch::start();
+        let made = || -> io::Result<_> {
+            let ring_file = map::create()?;
+            let region = Region::map(&ring_file)?;
+            let (bells, host_bells) = (fds::bell_pipe(false)?, fds::bell_pipe(true)?);
+            Ok((ring_file, region, bells, host_bells, spawn(Role::Worker, &recipe.program)?))
+        };
+        let (ring_file, region, bells, host_bells, mut child) =
+            made().map_err(|error| StartError::before(&error))?;
+        let ((their_bell, bell), (host_bell, their_host_bell)) = (bells, host_bells);
         let greet = Greeting { child: &mut child, wake, ending: &ending };
         greet.run(recipe, [&ring_file, &recipe.artifact, &their_bell, &their_host_bell])?;
         child.close_control();
         let limits = &recipe.config.limits;
         let max_result = limits.output.saturating_add(limits.log.saturating_mul(2));
         let ring = HostRing::new(region, max_result.saturating_add(REPORT_ROOM));
-        Ok(Self { child, ring, bell, _their_bell: their_bell, host_bell, items: 0, noise: 0 })
+        let bounds = Bounds::of(limits);
+        let (_their_bell, items, noise, silence) = (their_bell, 0, 0, None);
+        Ok(Self {
+            child,
+            ring,
+            bell,
+            _their_bell,
+            host_bell,
+            items,
+            words: String::new(),
+            swap,
+            bounds,
+            silence,
+            noise,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -125,7 +162,7 @@ impl Worker {
         let hung_up = set.first().is_some_and(|bell| bell.revents().contains(PollFlags::HUP));
         let [rung, ended, called] = set.map(|fd| !fd.revents().is_empty());
         if rung {
-            let _ = rustix::io::read(&self.host_bell, &mut [0_u8; 64]);
+            self.hear();
         }
         Woken { ended: ended || hung_up, called, rung }
     }
@@ -137,6 +174,32 @@ impl Worker {
         const MOST: u32 = 10_000;
         self.noise = if progress { 0 } else { self.noise + 1 };
         self.noise > MOST
+    }
+
+    /// Whether the process is stopped by a signal. False if that cannot be told.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        // The name ahead of the state is in parentheses, and may hold any character.
+        stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")))
+    }
+
+    /// Reads what the worker wrote into its bell, and keeps the front of what is no ring: there the
+    /// standard library says that memory has run out.
+    fn hear(&mut self) {
+        const KEPT: usize = 256;
+        let mut bytes = [0_u8; 64];
+        let read = rustix::io::read(&self.host_bell, &mut bytes).unwrap_or(0);
+        let text = bytes.iter().take(read).filter(|byte| byte.is_ascii_graphic() || **byte == b' ');
+        let room = KEPT - self.words.len();
+        self.words.extend(text.take(room).map(|byte| char::from(*byte)));
+    }
+
+    /// What a worker that has ended said beside ringing.
+    pub(crate) fn last_words(&mut self) -> &str {
+        for _ in 0..16 {
+            self.hear();
+        }
+        &self.words
     }
 
     /// Kills the worker, if it still lives, and takes its status.
@@ -170,7 +233,7 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
         send(control, &setup)?;
         match self.hear()? {
             WorkerReady::Ready => Ok(()),
-            WorkerReady::Refused(reason) => Err(StartError::Refused(reason)),
+            WorkerReady::Refused(reason) => Err(StartError::Refused(harmless(&reason))),
         }
     }
 
@@ -214,4 +277,9 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
              call `sandpool::init()` where there is no hook before `main`?)"
         ))
     }
+}
+
+/// What a worker says may be anybody's words: on one line, of a bounded length.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2000).collect()
 }

@@ -6,12 +6,14 @@
 //!
 //! 1. `close` refuses new calls. Calls that were accepted go on, their remaining input included.
 //! 2. A call that is over leaves the queue. With the pool closed and the queue empty, keepers end.
-//! 3. `terminate`, or too many workers that end before they run anything, ends every call at once;
-//!    keepers kill their workers and end.
+//! 3. `terminate`, or workers that on every seat end before they run anything ([`Strikes`]), ends
+//!    every call at once; keepers kill their workers and end.
 //! 4. The last keeper to end wakes whoever joins. Nothing waits for feeders: one that is blocked in
 //!    its input ends when the input lets it.
 
+use super::deadlines::Deadlines;
 use super::error::PoolError;
+use super::strikes::{Strike, Strikes, Suspect, Verdict};
 use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
@@ -36,22 +38,6 @@ pub(crate) struct Recipe {
     pub(crate) data_limit: Option<u64>,
 }
 
-/// Deaths before the first item (see [`Strike`]) that break the pool, besides one for each
-/// worker.
-const STRIKES: usize = 5;
-const STRIKE_TIME: Duration = Duration::from_secs(10);
-
-/// How much an early death of a worker tells against the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strike {
-    /// Forgotten after [`STRIKE_TIME`].
-    Passing,
-    /// Remembered until some item has ended: what fails slowly must not fail for ever.
-    Lasting,
-    /// It will not be better next time.
-    Fatal,
-}
-
 /// The shared middle of a pool.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -66,13 +52,15 @@ pub(crate) struct Core {
     /// Virtual time of the call that was served last.
     clock: AtomicU64,
     joining: AtomicUsize,
-    /// There are strikes, so that working workers need the lock only then.
-    struck: AtomicBool,
+    /// Held by a keeper that starts a worker after there was no room for one: two that try at once
+    /// may each take what the other one lacks.
+    scarce: Mutex<()>,
     /// Keepers must kill their workers and end.
     ending: AtomicBool,
+    deadlines: Deadlines,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     calls: VecDeque<Arc<Call>>,
     /// Keepers that found nothing to do.
@@ -82,7 +70,7 @@ struct Queue {
     /// Threads that run, or wait to run, callbacks.
     callbacks: usize,
     ready_once: bool,
-    strikes: VecDeque<(Strike, Instant)>,
+    strikes: Strikes,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,18 +84,28 @@ enum Phase {
 
 impl Core {
     pub(crate) fn new(recipe: Recipe, seats: Vec<Seat>) -> Arc<Self> {
+        let queue = Queue {
+            calls: VecDeque::new(),
+            idle: Vec::new(),
+            phase: Phase::Open,
+            keepers: 0,
+            callbacks: 0,
+            ready_once: false,
+            strikes: Strikes::new(seats.len()),
+        };
         Arc::new(Self {
             recipe,
             seats,
             stats: Stats::default(),
             observers: Observers::default(),
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
+            scarce: Mutex::new(()),
             changed: Condvar::new(),
             idle: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             joining: AtomicUsize::new(0),
-            struck: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            deadlines: Deadlines::default(),
         })
     }
 
@@ -131,6 +129,15 @@ impl Core {
 
     /// Takes a call into the queue.
     pub(crate) fn submit(&self, call: &Arc<Call>) -> Result<(), PoolError> {
+        // Before it can be over, so that its deadline is surely forgotten then.
+        if let Some(after) = call.spec.deadline {
+            let watched = self.deadlines.watch(call, after);
+            watched.map_err(|e| PoolError::system("cannot start the thread for a deadline", &e))?;
+        }
+        self.enqueue(call).inspect_err(|_| self.deadlines.forget(call))
+    }
+
+    fn enqueue(&self, call: &Arc<Call>) -> Result<(), PoolError> {
         let mut queue = self.lock();
         match &queue.phase {
             Phase::Open => {}
@@ -172,6 +179,9 @@ impl Core {
 
     /// A call is over: complete, and in nobody's hands.
     pub(crate) fn call_over(&self, call: &Arc<Call>) {
+        if call.spec.deadline.is_some() {
+            self.deadlines.forget(call);
+        }
         let mut queue = self.lock();
         // Calls end about in the order they came, so this one is near the front.
         if let Some(place) = queue.calls.iter().position(|other| Arc::ptr_eq(other, call)) {
@@ -279,9 +289,15 @@ impl Core {
         self.changed.notify_all();
     }
 
+    /// To be held while a worker is started for which there was no room before.
+    pub(crate) fn scarcity(&self) -> MutexGuard<'_, ()> {
+        self.scarce.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A worker is ready for items.
-    pub(crate) fn worker_ready(&self) {
+    pub(crate) fn worker_ready(&self, seat: usize) {
         let mut queue = self.lock();
+        queue.strikes.ready(seat);
         if !queue.ready_once {
             queue.ready_once = true;
             drop(queue);
@@ -289,26 +305,33 @@ impl Core {
         }
     }
 
-    /// Items have ended on some worker, so workers work.
-    pub(crate) fn worker_works(&self) {
-        if self.struck.swap(false, Ordering::Relaxed) {
-            self.lock().strikes.clear();
+    /// Items have ended on this seat's worker, so it works.
+    pub(crate) fn worker_works(&self, seat: usize) {
+        if self.seats.get(seat).is_some_and(Seat::was_struck) {
+            self.lock().strikes.worked(seat);
         }
     }
 
-    /// A worker ended before it had run anything. Too many of these break the pool: `cause` then
-    /// is what pending and new calls are told.
-    pub(crate) fn strike(&self, cause: PoolError, strike: Strike) {
+    /// A worker ended, and this item would have been its next one. True if it is to be blamed: see
+    /// [`Strikes::suspect`].
+    pub(crate) fn suspect(&self, suspect: Suspect) -> bool {
+        self.lock().strikes.suspect(Instant::now(), suspect)
+    }
+
+    /// A worker could not be started, or ended before it had run anything. Gives the time after
+    /// which the seat may try again. If none of the seats gets any further, the pool breaks, and
+    /// `cause` is what pending and new calls are told.
+    pub(crate) fn strike(&self, seat: usize, cause: PoolError, strike: Strike) -> Duration {
+        if let Some(seat) = self.seats.get(seat) {
+            seat.strike();
+        }
         let mut queue = self.lock();
-        let now = Instant::now();
-        queue.strikes.retain(|(strike, at)| {
-            *strike != Strike::Passing || now.duration_since(*at) < STRIKE_TIME
-        });
-        queue.strikes.push_back((strike, now));
-        self.struck.store(true, Ordering::Relaxed);
-        let out = strike == Strike::Fatal || queue.strikes.len() >= STRIKES + self.seats.len();
-        if !out || matches!(queue.phase, Phase::Terminated | Phase::Broken(_)) {
-            return;
+        match queue.strikes.add(seat, strike, Instant::now()) {
+            Verdict::Pause(pause) => return pause,
+            Verdict::Break if matches!(queue.phase, Phase::Terminated | Phase::Broken(_)) => {
+                return Duration::ZERO;
+            }
+            Verdict::Break => {}
         }
         queue.phase = Phase::Broken(cause.clone());
         let calls = std::mem::take(&mut queue.calls);
@@ -319,6 +342,7 @@ impl Core {
         }
         self.wake_all();
         self.changed.notify_all();
+        Duration::ZERO
     }
 
     /// Waits until the first worker is ready.

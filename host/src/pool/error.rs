@@ -6,6 +6,7 @@ use crate::outcome::TaskError;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a pool could not be built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,6 +76,8 @@ pub enum PoolErrorKind {
     NoSuchFunction,
     /// The arguments, or the wanted result, do not fit the function's signature.
     Mismatch,
+    /// The call took longer than the deadline it was given, and its input was not read to the end.
+    Expired,
     /// The system refused something, such as a thread.
     System,
 }
@@ -82,6 +85,14 @@ pub enum PoolErrorKind {
 impl PoolError {
     pub(crate) fn new(kind: PoolErrorKind, message: impl Into<Arc<str>>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn expired(limit: Duration) -> Self {
+        let text = format!(
+            "the call had not ended after its {} ms; the rest of its input was not read",
+            limit.as_millis()
+        );
+        Self::new(PoolErrorKind::Expired, text)
     }
 
     pub(crate) fn closed() -> Self {

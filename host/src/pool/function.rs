@@ -47,6 +47,7 @@ pub struct Function {
     pub(super) window: Option<usize>,
     pub(super) window_bytes: u64,
     pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Duration>,
     pub(super) retry: Retry,
     pub(super) policy: ErrorPolicy,
 }
@@ -66,6 +67,7 @@ impl Function {
             window: None,
             window_bytes: WINDOW_BYTES,
             timeout: core.recipe.config.limits.timeout,
+            deadline: None,
             retry: Retry::default(),
             policy: ErrorPolicy::default(),
         })
@@ -73,8 +75,9 @@ impl Function {
 
     // ---- options ----
 
-    /// Items that travel together: an economy, never visible in results. 0 is refused by every
-    /// method. Default: adapts to the measured cost of items.
+    /// Items that travel together: an economy, never visible in results. Of quick items a worker may
+    /// have several such chunks at a time. 0 is refused by every method. Default: adapts to the
+    /// measured cost of items.
     pub fn chunk_size(self, items: usize) -> Self {
         Self { chunk: Some(items), ..self }
     }
@@ -95,6 +98,16 @@ impl Function {
     /// refused. Default: the pool's.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
+    }
+
+    /// Wall clock of a whole call, from its submission. What has not ended then ends as `TimedOut`:
+    /// items that wait are not run, the workers of those that run are killed, and an input that
+    /// was not read to its end is told of by one last error, [`PoolErrorKind::Expired`]. Zero is
+    /// refused. Default: none.
+    ///
+    /// An eager call whose input blocks the calling thread returns when the input lets it.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        Self { deadline: Some(deadline), ..self }
     }
 
     /// How often an item is started again after it ended in one of the kinds of

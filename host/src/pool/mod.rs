@@ -7,6 +7,7 @@ mod call_api;
 pub(crate) mod callbacks;
 pub(crate) mod compile;
 pub(crate) mod core;
+mod deadlines;
 pub(crate) mod documents;
 pub(crate) mod error;
 pub(crate) mod function;
@@ -14,6 +15,7 @@ pub(crate) mod handle;
 pub(crate) mod iter;
 pub(crate) mod module;
 mod processes;
+pub(crate) mod strikes;
 mod submit;
 
 use self::core::Core;

@@ -38,6 +38,9 @@ impl Function {
         if self.timeout == Some(Duration::ZERO) {
             return Err(PoolError::usage("a timeout must be longer than zero"));
         }
+        if self.deadline == Some(Duration::ZERO) {
+            return Err(PoolError::usage("a deadline must be further away than zero"));
+        }
         let window = plan.lazy.then(|| Window {
             items: self.window.map(|items| items as u64),
             bytes: self.window_bytes,
@@ -52,6 +55,7 @@ impl Function {
             chunk,
             window,
             timeout: self.timeout,
+            deadline: self.deadline,
             retry: self.retry.clone(),
             fail_fast: !plan.lazy && self.policy == ErrorPolicy::FailFast,
             callbacks: plan.callbacks.is_some(),

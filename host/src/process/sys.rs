@@ -162,6 +162,29 @@ pub(crate) fn redirect_stderr(to: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
+/// Tests only: a file as shared memory, for good.
+#[cfg(test)]
+pub(crate) fn map_shared(
+    file: &std::fs::File,
+) -> std::io::Result<&'static [std::sync::atomic::AtomicU8]> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap};
+    let len = usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: a fresh mapping that replaces nothing, and is never unmapped; bytes that others write
+    // are only reached as atomics. The test that made the file does not shorten it.
+    unsafe {
+        let start = mmap(std::ptr::null_mut(), len, access, MapFlags::SHARED, file, 0)?;
+        Ok(std::slice::from_raw_parts(start.cast(), len))
+    }
+}
+
+/// Tests only: a descriptor by its number.
+#[cfg(test)]
+pub(crate) fn borrow(fd: std::os::fd::RawFd) -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: the worker that asks for this number keeps its owner for as long as it lives.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
+}
+
 /// Closes every descriptor from 3 on: whatever the embedder's program leaked into its children.
 pub(crate) fn close_inherited() {
     // SAFETY: called first thing in a child, before it has opened any descriptor of its own, so no

@@ -127,8 +127,8 @@ impl Region {
     }
 
     /// Tests only: the `at`-th 64-bit word of the control page, whatever it means.
-    #[cfg(test)]
-    pub(super) fn raw_word(&self, at: usize) -> &AtomicU64 {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn raw_word(&self, at: usize) -> &AtomicU64 {
         assert!(at < CONTROL / 8);
         // SAFETY: aligned and inside the control page, which is mapped as long as `self` lives;
         // everything in it is made of atomics, or unused.

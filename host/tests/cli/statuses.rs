@@ -1,6 +1,6 @@
 //! Every exit status, and what is said with it.
 
-use crate::support::{finish, folder, run, sandpool};
+use crate::support::{Live, finish, folder, run, sandpool};
 use std::fs;
 
 const TRAP: &str = "trapped: integer divide by zero";
@@ -161,4 +161,15 @@ fn a_huge_chunk_is_as_good_as_any() {
     let most = u64::MAX.to_string();
     let found = run(&["imap", "numbers.wat", "-f", "square", "--chunk-size", &most], "1\n2\n3\n");
     found.is(0, "1\n4\n9\n", "");
+}
+
+#[test]
+fn a_deadline_ends_the_run_with_6_if_input_was_left() {
+    let mut live =
+        Live::start(sandpool(&["imap", "numbers.wat", "-f", "square", "--deadline", "1s"]));
+    live.feed("3\n");
+    assert_eq!(live.line(), "9\n");
+    // The input stays open.
+    let found = live.end();
+    found.says(6, &["the call had not ended after its 1000 ms"]);
 }

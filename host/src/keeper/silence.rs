@@ -1,0 +1,68 @@
+//! A worker that is given items and begins none of them: it was stopped, or it plays dead.
+//!
+//! This module must not end a worker that may have begun an item: how long an item may take is the
+//! user's to say, and whoever stops a worker in the middle of one may want to look at it.
+//!
+//! What is counted is looks, some time apart, and not time: a machine that was suspended, or a
+//! frozen group of processes, wakes up with much time gone in which no worker could do anything.
+//! A worker that is ended by mistake costs two milliseconds and no item, as it had begun none.
+
+use super::Parting;
+use super::link::Link;
+use crate::ring::Violation;
+use crate::ring::word::Count;
+use std::time::{Duration, Instant};
+
+/// Time between two looks.
+const LOOK: Duration = if cfg!(test) { Duration::from_millis(400) } else { Duration::from_secs(1) };
+/// Looks in a row that find nothing begun.
+const LOOKS: u32 = 5;
+
+/// What was seen of a worker that has items and runs none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    /// Its claims then.
+    claimed: Count,
+    looked: Instant,
+    looks: u32,
+}
+
+impl Link {
+    /// Looks whether the worker begins what it was given. Tells when to look again, if that is
+    /// before `due`.
+    pub(super) fn watch_silence(
+        &mut self,
+        due: Option<Instant>,
+    ) -> Result<Option<Instant>, Parting> {
+        let silent = self.flight.len() > 0
+            && self.worker.ring.claimed_unended() == 0
+            && !self.worker.ring.has_results();
+        if !silent {
+            self.worker.silence = None;
+            return Ok(due);
+        }
+        let now = Instant::now();
+        let claimed = self.seen.0;
+        let fresh = Silence { claimed, looked: now, looks: 0 };
+        let mut silence = self.worker.silence.filter(|known| known.claimed == claimed);
+        let known = silence.get_or_insert(fresh);
+        if now.saturating_duration_since(known.looked) >= LOOK {
+            known.looked = now;
+            known.looks += 1;
+        }
+        let known = *known;
+        self.worker.silence = silence;
+        if known.looks >= LOOKS && self.may_not_be_silent() {
+            return Err(Violation::Silence.into());
+        }
+        let next = known.looked.checked_add(LOOK);
+        Ok([due, next].into_iter().flatten().min())
+    }
+
+    /// Whether there is nothing that the worker may be doing before its first item.
+    fn may_not_be_silent(&self) -> bool {
+        // An initializer without a deadline may take as long as it likes; but not in a process
+        // that does not run.
+        self.core.recipe.config.initializer.is_none() || self.worker.is_stopped()
+    }
+}

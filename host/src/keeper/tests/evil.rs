@@ -1,0 +1,416 @@
+//! Workers that speak the protocol badly, in every way that is known.
+
+use super::lab::{SIZES, Site, alone, besiege, peak_memory};
+use super::{PATIENCE, end};
+use crate::child::evil::{Deed, End, Field, Point};
+use crate::outcome::TaskErrorKind;
+use crate::{BuildErrorKind, Function, Pool, PoolBuilder, PoolErrorKind, Sandbox, TaskError};
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+
+type Outcome = Result<i64, TaskError>;
+
+/// Lets pools of all sizes be besieged, and checks what the deeds' own items end in.
+fn siege(
+    deeds: &[Deed],
+    build: impl Fn(PoolBuilder) -> PoolBuilder,
+    options: impl Fn(Function) -> Function,
+    check: impl Fn(&Deed, &Outcome),
+) {
+    for size in SIZES {
+        let site = Site::new(deeds);
+        let pool = build(site.builder(size)).build().unwrap();
+        // Nothing is believed that a worker says after a lie; these go on after theirs.
+        let goes_on = |deed: &Deed| matches!(deed, Deed::Long(_) | Deed::LongLogs(_));
+        let spared = !deeds.iter().any(goes_on);
+        let outcomes = besiege(&pool, deeds.len(), spared, &options);
+        deeds.iter().zip(&outcomes).for_each(|(deed, outcome)| check(deed, outcome));
+        end(&pool);
+    }
+}
+
+/// The item ended as one whose worker was found out.
+#[track_caller]
+fn found_out(outcome: &Outcome, what: &str) {
+    let error = outcome.as_ref().expect_err(what);
+    assert_eq!(error.kind(), TaskErrorKind::WorkerDied, "{error}");
+    assert!(error.message().contains(what), "{error}");
+}
+
+fn frame(kind: u8, len: u64, bytes: usize) -> Deed {
+    Deed::Frame { kind, len, bytes }
+}
+
+fn as_is<T>(it: T) -> T {
+    it
+}
+
+#[test]
+fn d41_lengths_that_cannot_be() {
+    alone(|| {
+        // A head has 61 bits for it.
+        let most = u64::MAX >> 3;
+        let deeds = [1 << 31, 1 << 60, most, most - 7, most - 15, (64 << 20) + (2 << 20)];
+        let deeds = deeds.map(|len| frame(0, len, 8));
+        let before = peak_memory();
+        siege(&deeds, as_is, as_is, |_, outcome| found_out(outcome, "longer than any may be"));
+        let grown = peak_memory().saturating_sub(before);
+        assert!(grown < 64 * MIB, "{} MiB", grown / MIB);
+    });
+}
+
+#[test]
+fn d41_a_result_of_another_length_than_its_type_spoils_its_own_item_only() {
+    alone(|| {
+        let deeds = [frame(0, 0, 0), frame(0, 7, 7), frame(0, 9, 9), frame(0, 100_000, 100_000)];
+        // Two at a time: three deaths right after a result may be blamed on the item behind it.
+        for deeds in deeds.chunks(2) {
+            siege(deeds, as_is, as_is, |_, outcome| {
+                assert_eq!(outcome.as_ref().unwrap_err().kind(), TaskErrorKind::BadOutput);
+            });
+        }
+    });
+}
+
+#[test]
+fn d42_unknown_kinds_and_reports_that_are_none() {
+    alone(|| {
+        let trapped = TaskErrorKind::ALL.iter().position(|kind| *kind == TaskErrorKind::Trapped);
+        let deeds = [
+            frame(4, 8, 8),
+            frame(7, 8, 8),
+            frame(5, 0, 0),
+            // A failure and logs, of ones.
+            frame(2, 100, 100),
+            frame(1, 100, 100),
+            frame(2, 0, 0),
+            Deed::Report(trapped.unwrap(), 1),
+            Deed::Report(trapped.unwrap(), 100),
+            Deed::Fatal,
+        ];
+        siege(&deeds, as_is, as_is, |_, outcome| found_out(outcome, "malformed"));
+    });
+}
+
+#[test]
+fn t8_a_worker_cannot_say_what_only_the_host_knows() {
+    alone(|| {
+        let kinds =
+            [TaskErrorKind::WorkerDied, TaskErrorKind::Cancelled, TaskErrorKind::Terminated];
+        let deeds = kinds.map(|lie| {
+            let number = TaskErrorKind::ALL.iter().position(|kind| *kind == lie);
+            Deed::Report(number.unwrap(), 0)
+        });
+        siege(&deeds, as_is, as_is, |_, outcome| found_out(outcome, "malformed"));
+    });
+}
+
+// Results belong to items by their order alone, so there is no item that a worker could name.
+#[test]
+fn d43_a_second_result_and_one_for_an_item_that_was_not_claimed() {
+    alone(|| {
+        let deeds = [Deed::Twice, Deed::Ahead];
+        let chunked = |echo: Function| echo.chunk_size(20);
+        siege(&deeds, as_is, chunked, |_, outcome| {
+            outcome.as_ref().expect("the first one was right");
+        });
+    });
+}
+
+#[test]
+fn d44_a_result_while_idle() {
+    alone(|| {
+        siege(&[Deed::Unsolicited], as_is, as_is, |_, outcome| {
+            outcome.as_ref().expect("it was right");
+        });
+    });
+}
+
+#[test]
+fn d45_a_result_that_comes_byte_by_byte_and_one_that_stops_in_the_middle() {
+    alone(|| {
+        let deeds = [Deed::Dribble(100), Deed::At(Point::HalfResult, End::Park)];
+        let timed = |echo: Function| echo.timeout(Duration::from_millis(500));
+        siege(&deeds, as_is, timed, |_, outcome| {
+            assert!(outcome.as_ref().unwrap_err().is_timeout(), "{outcome:?}");
+        });
+        // In time it is a result like any other.
+        siege(&[Deed::Dribble(1)], as_is, timed, |_, outcome| {
+            outcome.as_ref().expect("it was right");
+        });
+        let dies = [Deed::At(Point::HalfResult, End::Exit(0))];
+        siege(&dies, as_is, as_is, |_, outcome| found_out(outcome, "exited with status 0"));
+    });
+}
+
+#[test]
+fn d47_floods_fill_no_memory() {
+    alone(|| {
+        let small = |builder: PoolBuilder| builder.max_output(64 << 10);
+        let before = peak_memory();
+        siege(&[Deed::Stream], small, as_is, |_, outcome| found_out(outcome, "longer than any"));
+        siege(&[Deed::Flood], small, as_is, |_, outcome| {
+            outcome.as_ref().expect("the first one was right");
+        });
+        let grown = peak_memory().saturating_sub(before);
+        assert!(grown < 64 * MIB, "{} MiB", grown / MIB);
+    });
+}
+
+#[test]
+fn d47_bells_without_end() {
+    alone(|| {
+        let before = Instant::now();
+        siege(&[Deed::Bells], as_is, as_is, |_, outcome| found_out(outcome, "without cause"));
+        assert!(before.elapsed() < PATIENCE);
+    });
+}
+
+#[test]
+fn what_is_above_the_limits_of_output_and_logs_is_refused() {
+    alone(|| {
+        let small = |builder: PoolBuilder| builder.max_output(10_000).max_log(1000);
+        let deeds = [Deed::Long(10_017), Deed::LongLogs(1001), Deed::Long(900_000)];
+        siege(&deeds, small, as_is, |_, outcome| found_out(outcome, "longer than any may be"));
+        siege(&[Deed::LongLogs(1000)], small, as_is, |_, outcome| {
+            outcome.as_ref().expect("that is allowed");
+        });
+    });
+}
+
+#[test]
+fn d49_the_ring_cannot_be_cut_or_grown() {
+    alone(|| {
+        let deeds = [Deed::Truncate(0), Deed::Truncate(4096), Deed::Truncate(1 << 30)];
+        let open = |builder: PoolBuilder| builder.sandbox(Sandbox::Off);
+        siege(&deeds, open, as_is, |_, outcome| {
+            assert_eq!(*outcome.as_ref().unwrap(), i64::from(libc::EPERM));
+        });
+        siege(&deeds, as_is, as_is, |_, outcome| found_out(outcome, "seccomp"));
+    });
+}
+
+#[test]
+fn d50_whatever_stands_in_the_control_block_harms_no_other_item() {
+    alone(|| {
+        let bits = [0, 1, 2, 3, 4, 7, 1 << 20, (1 << 20) + 8, 1 << 33, 1 << 63, u64::MAX];
+        let steps = [1, -1, 3, 4, -4, 8, -8, 1 << 20, -(1 << 20), 1 << 33, -(1 << 33), 1 << 62];
+        let set = |field| bits.map(|bits| Deed::Set(field, bits));
+        let add = |field| steps.map(|step| Deed::Add(field, step));
+        let every = Field::ALL.into_iter();
+        let mut deeds: Vec<_> = every.flat_map(|f| set(f).into_iter().chain(add(f))).collect();
+        deeds.push(Deed::Contend);
+        for size in SIZES {
+            let site = Site::new(&deeds);
+            let pool = site.builder(size).build().unwrap();
+            // One by one, so that what a word hides is the item's own affair.
+            let timed = |echo: Function| echo.timeout(Duration::from_secs(2)).chunk_size(1);
+            let outcomes = besiege(&pool, deeds.len(), false, timed);
+            for (deed, outcome) in deeds.iter().zip(&outcomes) {
+                let error = outcome.as_ref().expect_err("it published nothing");
+                let ends = [TaskErrorKind::WorkerDied, TaskErrorKind::TimedOut];
+                let spoilt = ends.contains(&error.kind()) || is_bytes(deed, error);
+                assert!(spoilt, "{deed:?}: {error}");
+            }
+            // An outcome that is no value of its type counts as one here.
+            let blamed = pool.stats().errors.saturating_sub(deeds.len() as u64);
+            assert!(blamed <= deeds.len() as u64, "{blamed} honest items");
+            end(&pool);
+        }
+    });
+}
+
+#[test]
+fn d50_an_item_whose_worker_says_that_it_had_not_begun_it_is_blamed_in_the_end() {
+    alone(|| {
+        // More of them than a pool has patience with places that fail.
+        let deeds = vec![Deed::Unclaim; 12];
+        for size in SIZES {
+            let site = Site::new(&deeds);
+            let pool = site.builder(size).build().unwrap();
+            besiege(&pool, 0, true, as_is);
+            let outcomes = besiege(&pool, deeds.len(), false, |echo| echo.chunk_size(1));
+            // Some of them are looked at in that moment, and found out.
+            outcomes.iter().for_each(|outcome| found_out(outcome, "the worker"));
+            end(&pool);
+        }
+    });
+}
+
+/// What lies in the arena can look like a result of this item, which its worker may give.
+fn is_bytes(deed: &Deed, error: &TaskError) -> bool {
+    let moved = matches!(deed, Deed::Set(Field::ResultsTail, _) | Deed::Add(Field::ResultsTail, _));
+    moved && error.kind() == TaskErrorKind::BadOutput
+}
+
+#[test]
+fn d52_a_worker_that_closes_its_bell_and_runs_on_is_replaced() {
+    alone(|| {
+        for size in SIZES {
+            let site = Site::new(&[Deed::CloseBell]).tokens(size);
+            let pool = site.builder(size).build().unwrap();
+            let outcomes = pool
+                .function("count")
+                .unwrap()
+                .map_outcomes::<_, i64>((1..2000).map(|n| n * 10))
+                .unwrap();
+            let died = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            let died = died.inspect(|error| assert!(error.is_worker_death(), "{error}")).count();
+            assert!(died <= size, "{died}");
+            let right =
+                |(n, outcome): (i64, &Outcome)| outcome.as_ref().is_ok_and(|v| *v == n * 10);
+            assert_eq!((1..).zip(&outcomes).filter(|each| right(*each)).count(), 1999 - died);
+            besiege(&pool, 0, true, as_is);
+            end(&pool);
+        }
+    });
+}
+
+#[test]
+fn t8_a_worker_that_lies_spoils_its_own_item_only() {
+    alone(|| {
+        let deeds = [Deed::Wrong(7_i64.to_le_bytes().into()), Deed::Wrong(vec![1, 2, 3])];
+        siege(&deeds, as_is, as_is, |deed, outcome| match deed {
+            Deed::Wrong(bytes) if bytes.len() == 8 => assert_eq!(*outcome.as_ref().unwrap(), 7),
+            _ => assert_eq!(outcome.as_ref().unwrap_err().kind(), TaskErrorKind::BadOutput),
+        });
+    });
+}
+
+#[test]
+fn dying_words_cannot_speak_to_a_terminal() {
+    alone(|| {
+        let deeds = [
+            Deed::Note("\u{1b}]0;owned\u{7}\r\nall is well\u{9b}2J".into()),
+            Deed::Note("x".repeat(10_000)),
+        ];
+        siege(&deeds, as_is, as_is, |_, outcome| {
+            found_out(outcome, "exited with status 9");
+            let text = outcome.as_ref().unwrap_err().to_string();
+            assert!(!text.chars().any(char::is_control) && text.len() < 1000, "{text}");
+        });
+    });
+}
+
+// ---- before the first item ----
+
+/// A pool all of whose workers start badly says so, in time.
+fn never(deed: Deed, kind: PoolErrorKind, text: &str) {
+    for size in SIZES {
+        let site = Site::new(std::slice::from_ref(&deed));
+        let before = Instant::now();
+        let error = match site.early_builder(size).build() {
+            Err(error) => {
+                assert_eq!(error.kind(), BuildErrorKind::Workers, "{deed:?}: {error}");
+                error.to_string()
+            }
+            // A worker that ends after it was ready.
+            Ok(pool) => {
+                let error = pool.apply::<_, i64>("echo", &1_i64).unwrap_err();
+                assert_eq!(error.pool().map(|error| error.kind()), Some(kind), "{deed:?}: {error}");
+                pool.close();
+                assert!(pool.join_timeout(PATIENCE).unwrap());
+                error.to_string()
+            }
+        };
+        assert!(error.contains(text), "{deed:?}: {error}");
+        assert!(!error.chars().any(char::is_control), "{deed:?}: {error}");
+        assert!(before.elapsed() < PATIENCE, "{deed:?}: {:?}", before.elapsed());
+    }
+}
+
+/// One bad start costs nothing but its time.
+fn once(deed: Deed) {
+    for size in SIZES {
+        let site = Site::new(std::slice::from_ref(&deed)).tokens(1);
+        let pool = site.early_builder(size).build().unwrap();
+        besiege(&pool, 0, true, as_is);
+        assert_eq!(site.tokens_left(), 0, "{deed:?}");
+        end(&pool);
+    }
+}
+
+#[test]
+fn a_worker_of_another_version_is_one_clear_error() {
+    alone(|| never(Deed::OtherHello, PoolErrorKind::Broken, "sandpool 9.9.9"));
+}
+
+#[test]
+fn a_worker_that_can_be_none_is_the_affair_of_its_place() {
+    alone(|| {
+        for deed in [Deed::OtherHello, Deed::Refuse("no".into())] {
+            let site = Site::new(&[deed]).tokens(1);
+            let pool = site.early_builder(2).build().unwrap();
+            besiege(&pool, 0, true, as_is);
+            let before = Instant::now();
+            while pool.stats().workers_started < 2 && before.elapsed() < PATIENCE {
+                besiege(&pool, 0, true, as_is);
+            }
+            assert_eq!(site.tokens_left(), 0);
+            assert_eq!(pool.stats().workers_started, 2, "and it is tried again");
+            end(&pool);
+        }
+    });
+}
+
+#[test]
+fn a_worker_that_refuses_is_one_clear_error() {
+    let text = "no\u{1b}[2J\nthanks";
+    alone(|| never(Deed::Refuse(text.into()), PoolErrorKind::Broken, "thanks"));
+}
+
+#[test]
+fn garbage_instead_of_a_hello_is_one_clear_error_or_nothing() {
+    alone(|| {
+        let whole = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+        for bytes in [
+            b"SSH-2.0-OpenSSH".to_vec(),
+            vec![0xff; 100],
+            whole("{}"),
+            whole("not json"),
+            whole(r#"{"protocol":-1,"build":null}"#),
+            whole(&"[".repeat(100_000)),
+        ] {
+            once(Deed::Garbage(bytes.clone()));
+            never(Deed::Garbage(bytes), PoolErrorKind::Broken, "does not speak");
+        }
+    });
+}
+
+#[test]
+fn d35_ends_before_the_first_item_are_waited_out_and_then_one_clear_error() {
+    alone(|| {
+        for point in [Point::BeforeHello, Point::BeforeReady, Point::Ready] {
+            let deed = Deed::At(point, End::Exit(0));
+            once(deed.clone());
+            never(deed, PoolErrorKind::Broken, "exited with status 0");
+        }
+    });
+}
+
+#[test]
+fn d35_a_worker_that_stays_silent_is_given_up() {
+    alone(|| {
+        for point in [Point::BeforeHello, Point::BeforeReady] {
+            let site = Site::new(&[Deed::At(point, End::Park)]).tokens(1);
+            let pool = site.early_builder(1).build().unwrap();
+            besiege(&pool, 0, true, as_is);
+            end(&pool);
+        }
+        // Half a message, and no more.
+        once_alone(Deed::Garbage(vec![1, 0, 0]));
+    });
+}
+
+fn once_alone(deed: Deed) {
+    let site = Site::new(&[deed]).tokens(1);
+    let pool: Pool = site.early_builder(1).build().unwrap();
+    besiege(&pool, 0, true, as_is);
+    end(&pool);
+}
+
+#[test]
+fn a_second_ready_changes_nothing() {
+    alone(|| once(Deed::ReadyTwice));
+}

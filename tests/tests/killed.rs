@@ -1,0 +1,227 @@
+//! Hosts that are killed, in every state that their children can be in: nothing is left of them.
+//! And hosts that may have few processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, may start what it likes, and tells what it saw"
+)]
+
+use sandpool::{Cache, Pool, TaskModule};
+use sandpool_tests::{eventually, hard_limit, processes, scattered};
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a host that is to be killed does.
+const STATE: &str = "SANDPOOL_TESTS_STATE";
+/// Longest that anything may live on after its host.
+const GONE: Duration = Duration::from_secs(1);
+
+const GUEST: &str = r#"(module
+    (func (export "square") (param i64) (result i64) (i64.mul (local.get 0) (local.get 0)))
+    (func (export "spin") (param i64) (result i64) (loop (br 0)) (i64.const 1)))"#;
+
+fn pool(workers: usize) -> Pool {
+    let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
+    Pool::builder(module).processes(workers).cache(Cache::Off).build().unwrap()
+}
+
+/// A module that takes long to compile: one function of very many different additions.
+fn bomb() -> Vec<u8> {
+    let mut text =
+        String::from("(module (func (export \"f\") (param i64) (result i64) local.get 0\n");
+    for n in 0..400_000 {
+        text.push_str(&format!("local.get 0 i64.const {n} i64.mul i64.xor\n"));
+    }
+    text.push_str("))");
+    text.into_bytes()
+}
+
+/// Not a test of its own: the host that is started and killed.
+#[test]
+fn a_host_to_be_killed() {
+    let Ok(state) = std::env::var(STATE) else { return };
+    let workers = std::env::var("SANDPOOL_TESTS_WORKERS").unwrap().parse().unwrap();
+    let ready = || {
+        println!("\nready");
+        std::io::stdout().flush().unwrap();
+    };
+    match state.as_str() {
+        "compiling" => {
+            ready();
+            let module = TaskModule::from_bytes("bomb.wat", bomb());
+            let _ = Pool::builder(module).cache(Cache::Off).build();
+            panic!("that was no bomb");
+        }
+        "starting" => {
+            let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
+            let builder = Pool::builder(module).processes(workers).cache(Cache::Off);
+            let pool = builder.max_tasks_per_child(1).build().unwrap();
+            ready();
+            pool.imap::<_, i64>("square", 0..).unwrap().for_each(drop);
+        }
+        busy => {
+            let pool = pool(workers);
+            let spin = pool.function("spin").unwrap();
+            let items: Vec<i64> = if busy == "spinning" { vec![1; workers] } else { Vec::new() };
+            let _handle = spin.map_async::<_, i64>(items).unwrap();
+            eventually("all workers are there", || pool.stats().workers_started == workers as u64);
+            std::thread::sleep(Duration::from_millis(50));
+            ready();
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Orphans become children of this process, so that none of them can hide.
+fn adopt_orphans() -> MutexGuard<'static, ()> {
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    alone
+}
+
+fn start(state: &str, workers: usize) -> Child {
+    let mut host = Command::new(std::env::current_exe().unwrap())
+        .args(["a_host_to_be_killed", "--exact", "--nocapture"])
+        .env(STATE, state)
+        .env("SANDPOOL_TESTS_WORKERS", workers.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(host.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "ready"), "the host gives up");
+    host
+}
+
+/// Children of the threads of another process.
+fn children_of(host: &Child) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.id())).unwrap();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")));
+    let text: String = lists.map(Result::unwrap_or_default).collect();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Files with our name, or of nobody's, where things are forgotten.
+fn litter() -> BTreeSet<String> {
+    let list = |folder: &str| {
+        let entries = std::fs::read_dir(Path::new(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().path().display().to_string());
+        names.collect::<Vec<_>>()
+    };
+    let ours = |path: &String| path.contains("sandpool") || path.starts_with("/dev/shm");
+    ["/dev/shm", "/tmp"].into_iter().flat_map(list).filter(ours).collect()
+}
+
+/// Kills a host and waits for the end of all that it had.
+fn kill(mut host: Child, what: &str) -> Duration {
+    let orphans = || {
+        let mut left = processes::children();
+        left.retain(|pid| *pid != std::process::id() && processes::is_alive(*pid));
+        left
+    };
+    host.kill().unwrap();
+    let killed = Instant::now();
+    host.wait().unwrap();
+    while !orphans().is_empty() && killed.elapsed() < 10 * GONE {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let took = killed.elapsed();
+    assert!(took < GONE, "{what}: {:?} after {took:?}", orphans());
+    // What they leave is this process's to bury now.
+    while rustix::process::wait(rustix::process::WaitOptions::NOHANG).is_ok_and(|w| w.is_some()) {}
+    took
+}
+
+fn all_gone(state: &str, before_kill: impl Fn(&Child)) {
+    let _limit = hard_limit();
+    let _alone = adopt_orphans();
+    let before = litter();
+    for workers in [1, 2, 8] {
+        let host = start(state, workers);
+        before_kill(&host);
+        let took = kill(host, state);
+        println!("{workers} {state}: all gone after {took:?}");
+    }
+    let left: Vec<_> = litter().difference(&before).cloned().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn d80_spinning_workers_end_with_their_host() {
+    all_gone("spinning", |host| assert!(!children_of(host).is_empty()));
+}
+
+#[test]
+fn d80_idle_workers_end_with_their_host() {
+    all_gone("idle", |host| assert!(!children_of(host).is_empty()));
+}
+
+#[test]
+fn d80_stopped_workers_end_with_their_host() {
+    all_gone("spinning", |host| {
+        let workers = children_of(host);
+        for pid in &workers {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        }
+        eventually("all are stopped", || {
+            workers.iter().all(|pid| processes::state(*pid) == Some('T'))
+        });
+    });
+}
+
+#[test]
+fn d80_compilers_end_with_their_host() {
+    all_gone("compiling", |host| {
+        eventually("the compiler runs", || !children_of(host).is_empty());
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(children_of(host).len(), 1, "it still compiles");
+    });
+}
+
+#[test]
+fn d80_workers_that_start_end_with_their_host() {
+    let random = Mutex::new(scattered(5));
+    for _ in 0..5 {
+        all_gone("starting", |_| {
+            let number = random.lock().unwrap_or_else(PoisonError::into_inner)();
+            std::thread::sleep(Duration::from_micros(number % 30_000));
+        });
+    }
+}
+
+fn scarce_host(how: &str) {
+    let _limit = hard_limit();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new(env!("CARGO_BIN_EXE_scarce-host")).arg(how).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(2) => println!("not run: only root can become a user of whom nothing runs"),
+        status => assert_eq!(status, Some(0), "{text}"),
+    }
+}
+
+#[test]
+fn d75_with_few_processes_there_are_fewer_workers() {
+    scarce_host("few");
+}
+
+#[test]
+fn d75_without_processes_there_is_one_clear_error() {
+    scarce_host("none");
+}
+
+#[test]
+fn d75_a_want_of_processes_that_passes_breaks_nothing() {
+    scarce_host("for-a-while");
+}
