@@ -200,8 +200,7 @@ impl Run {
     }
 
     /// The next outcome.
-    // Returned through memory, it is written in words and read in pairs of them, which stalls.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<Out<'_>> {
         if self.len == 0 {
             return None;
@@ -221,7 +220,7 @@ impl Run {
 
 impl Results {
     /// Reads the frame at `at` and moves on, past its note too if it has one.
-    #[inline(always)]
+    #[inline]
     fn read<'a>(
         self: &'a Arc<Self>,
         at: &mut usize,

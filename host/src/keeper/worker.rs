@@ -139,14 +139,9 @@ impl Worker {
     /// Wakes the worker if it sleeps.
     pub(crate) fn ring_if_asleep(&self) {
         if self.ring.must_ring() {
-            self.wake();
+            // A full pipe rings already; a closed one belongs to a worker whose pidfd tells more.
+            let _ = rustix::io::write(&self.bell, &[1]);
         }
-    }
-
-    /// Rings the bell of a worker that sleeps.
-    pub(crate) fn wake(&self) {
-        // A full pipe rings already; a closed one belongs to a worker whose pidfd tells more.
-        let _ = rustix::io::write(&self.bell, &[1]);
     }
 
     /// Sleeps until the worker rings, ends, or `wake` is rung, or the deadline passes.

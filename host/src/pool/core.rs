@@ -251,7 +251,7 @@ impl Core {
 
     /// Whether some keeper has nothing to do.
     pub(crate) fn someone_rests(&self) -> bool {
-        self.idle.load(Ordering::SeqCst) > 0
+        self.idle.load(Ordering::Relaxed) > 0
     }
 
     /// An idle keeper asks the one with the most unclaimed items for some of them.
