@@ -302,6 +302,11 @@ impl Link {
                 if self.hand_over(call, most)? {
                     return Ok(());
                 }
+                // It waits for this worker to be free. Others that go on being prefetched would see
+                // to it that this never comes.
+                if self.flight.len() > 0 && call.may_have_items() && !call.is_gated() {
+                    return Ok(());
+                }
             }
             if calls.len() < enough {
                 break;
