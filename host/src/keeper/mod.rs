@@ -38,6 +38,8 @@ use worker::{StartError, Worker};
 const ANNOUNCED: Duration = Duration::from_micros(250);
 /// Shortest time between two looks at a clock.
 const KILL_LOOK: Duration = Duration::from_millis(1);
+/// Longest time between two looks at the clock of an item with a timeout.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// Slack before a keeper looks after a chunk that takes longer than expected.
 const SLACK: Duration = Duration::from_micros(300);
 

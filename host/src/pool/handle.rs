@@ -49,6 +49,7 @@ impl<T> AsyncResult<T> {
     /// # Worker death
     /// Ends as [`TaskErrorKind::WorkerDied`] for the item concerned; this never hangs.
     pub fn get(&self) -> Result<T, CallError> {
+        self.call.core.check_process()?;
         self.call.wait_ready(None);
         self.finish_with(Outs::kept(&self.call))
     }
