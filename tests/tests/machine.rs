@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sandpool::{Cache, Pool, TaskModule};
 use sandpool_tests::{eventually, hard_limit, processes};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn forking_host(what: &str) {
@@ -136,4 +136,37 @@ fn d83_processors_that_come_and_go_lose_nothing() {
         }
         assert!(results.next().is_none());
     }
+}
+
+// ---- descriptors ----
+
+/// Three workers are wanted. From one number of descriptors to the next there is never less that
+/// works: one clear error, then one worker, then two, then all.
+#[test]
+fn d74_from_too_few_descriptors_to_enough_there_are_ever_more_workers() {
+    let _limit = hard_limit();
+    let start = |limit: u32| {
+        let mut host = Command::new(env!("CARGO_BIN_EXE_scarce-host"));
+        host.args(["files", &limit.to_string()]).stdout(Stdio::null()).stderr(Stdio::piped());
+        (limit, host.spawn().unwrap())
+    };
+    let limits: Vec<u32> = (5..48).collect();
+    let mut found = Vec::new();
+    for some in limits.chunks(8) {
+        let hosts: Vec<_> = some.iter().copied().map(start).collect();
+        for (limit, host) in hosts {
+            let output = host.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            let workers = output.status.code().and_then(|status| status.checked_sub(10));
+            let workers = workers.unwrap_or_else(|| panic!("{limit}: {:?}: {text}", output.status));
+            assert!((0..=3).contains(&workers), "{limit}: {:?}: {text}", output.status);
+            found.push((limit, workers));
+        }
+    }
+    println!("{found:?}");
+    assert!(found.is_sorted_by_key(|(_, workers)| *workers), "{found:?}");
+    for count in 0..=3 {
+        assert!(found.iter().any(|(_, workers)| *workers == count), "never {count}: {found:?}");
+    }
+    assert_eq!(found.iter().find(|(limit, _)| *limit == 12).unwrap().1, 0);
 }

@@ -100,7 +100,6 @@ fn die(point: Point, death: Death, size: usize) -> Option<Result<i64, TaskError>
     };
     let site = Site::new(&[Deed::At(point, how)]).tokens(1);
     let before = Instant::now();
-    println!("{point:?} {death:?} {size}");
     std::thread::scope(|threads| {
         if death != Death::Exit {
             let site = &site;
@@ -111,16 +110,14 @@ fn die(point: Point, death: Death, size: usize) -> Option<Result<i64, TaskError>
         // An evil worker must meet the evil item, or some item: the others may be quicker.
         let start = Instant::now();
         loop {
-            let mut outcomes = besiege(&pool, 1, true, |echo| match death {
-                Death::By(Signal::STOP) => echo.timeout(Duration::from_millis(300)),
-                _ => echo,
-            });
-            let outcome = outcomes.remove(0);
-            let honest = outcome.as_ref().is_ok_and(|value| *value == FIRST);
-            if !honest {
-                assert!(evil.is_none(), "one token, one death");
-                evil = Some(outcome);
+            for outcome in meet(&pool, death) {
+                let honest = outcome.as_ref().is_ok_and(|value| *value == FIRST);
+                if !honest {
+                    assert!(evil.is_none(), "one token, one death");
+                    evil = Some(outcome);
+                }
             }
+            besiege(&pool, 0, true, |echo| echo);
             let gone = site.tokens_left() == 0 && pool.stats().workers_started > size as u64;
             let early = matches!(point, Point::BeforeHello | Point::BeforeReady);
             if evil.is_some() || gone || (early && site.tokens_left() == 0 && no_stranger(&pool)) {
@@ -132,6 +129,21 @@ fn die(point: Point, death: Death, size: usize) -> Option<Result<i64, TaskError>
         assert!(before.elapsed() < PATIENCE, "{point:?} {death:?}: {:?}", before.elapsed());
         evil
     })
+}
+
+/// Gives every worker something to do for some milliseconds, and then the evil item, once for each of
+/// them: else it may always be the same few that get everything.
+fn meet(pool: &Pool, death: Death) -> Vec<Result<i64, TaskError>> {
+    let count = pool.function("count").unwrap().chunk_size(1);
+    let busy = count.map_async::<_, i64>(vec![2_000_000_i64; pool.processes()]).unwrap();
+    let echo = pool.function("echo").unwrap().chunk_size(1);
+    let echo = match death {
+        Death::By(Signal::STOP) => echo.timeout(Duration::from_millis(800)),
+        _ => echo,
+    };
+    let outcomes = echo.map_outcomes::<_, i64>(vec![FIRST; pool.processes()]).unwrap();
+    assert!(busy.get().unwrap().iter().all(|value| *value == 2_000_000));
+    outcomes
 }
 
 /// All children of this process are workers that are ready.
