@@ -117,7 +117,7 @@ impl Seat {
     }
 
     /// Keeper's thread: sleeps until it is called, or until the worker ends, and tells whether it
-    /// has.
+    /// has. Not until the worker rings: somebody may drive it, and waits for that himself.
     pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>) -> bool {
         let bell = PollFd::new(&self.thread_bell, PollFlags::IN);
         let ended = match pidfd {

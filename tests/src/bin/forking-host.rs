@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "forks, and descriptors without CLOEXEC, need raw calls")]
 
-use sandpool::{Cache, CallError, Pool, PoolErrorKind, TaskErrorKind, TaskModule};
+use sandpool::{AsyncResult, Cache, CallError, Pool, PoolErrorKind, TaskErrorKind, TaskModule};
 use sandpool_tests::eventually;
 use sandpool_tests::processes::{children, descriptors, is_alive, kill};
 use std::process::{Command, Stdio};
@@ -78,13 +78,16 @@ fn deaths_and_end(pool: &Pool, copies: &[u32]) {
 }
 
 /// In a copy, nothing is done to a pool, and nothing that waits for one hangs.
-fn misuse(pool: &Pool, verdict: &AtomicBool) {
+fn misuse(pool: &Pool, handle: &AsyncResult<i64>, verdict: &AtomicBool) {
     let forked = |error: Option<CallError>| {
         let kind = error.as_ref().and_then(CallError::pool).map(sandpool::PoolError::kind);
         kind == Some(PoolErrorKind::Forked)
     };
     let refused = forked(pool.apply::<_, i64>("square", &1_i64).err())
         && forked(pool.map::<_, i64>("square", 0..10_i64).err())
+        && forked(handle.get().err())
+        && !handle.wait(None)
+        && forked(handle.get_timeout(SOON).and_then(Result::err))
         && forked(pool.imap::<_, i64>("square", 0..10_i64).err().map(CallError::Pool));
     pool.terminate();
     pool.close();
@@ -138,6 +141,7 @@ fn leak() -> u32 {
     // SAFETY: only system calls happen between fork and exec; numbers that are not open are an error,
     // which does no harm.
     match unsafe { libc::fork() } {
+        // SAFETY: as above.
         0 => unsafe {
             for fd in 3..1000 {
                 libc::fcntl(fd, libc::F_SETFD, 0);
@@ -184,7 +188,10 @@ fn main() {
         "fork-misused" => {
             let (pool, verdict) = (pool(workers), shared_flag());
             works(&pool);
-            let copy = copy(|| misuse(&pool, verdict));
+            let spin = pool.function("spin").expect("it is there");
+            let handle = spin.apply_async::<_, i64>(&1_i64).expect("it runs");
+            let copy = copy(|| misuse(&pool, &handle, verdict));
+            handle.cancel();
             eventually("the copy is refused all that it asks for", || {
                 verdict.load(Ordering::SeqCst) || !is_alive(copy)
             });
