@@ -31,16 +31,16 @@ fn works(pool: &Pool) {
     assert_eq!(pool.apply::<_, i64>("square", &9_i64).expect("a value"), 81);
 }
 
-/// A copy of this process that does this and then nothing, for ever.
+/// A copy of this process that does this and then nothing, for longer than any test takes.
 fn copy(act: impl FnOnce()) -> u32 {
     // SAFETY: the copy has one thread; what it runs may find a lock taken, which is what the test is
     // about: it is killed in any case.
     match unsafe { libc::fork() } {
         0 => {
             act();
-            loop {
-                std::thread::park();
-            }
+            std::thread::sleep(Duration::from_secs(200));
+            // SAFETY: ends the copy, which has nothing to put in order.
+            unsafe { libc::_exit(0) }
         }
         pid => u32::try_from(pid).expect("it was made"),
     }
@@ -137,7 +137,7 @@ fn often(workers: usize, start: impl Fn() -> u32 + Sync) {
 
 /// A program that has all descriptors of this process.
 fn leak() -> u32 {
-    let words = [c"sleep".as_ptr(), c"1000".as_ptr(), std::ptr::null()];
+    let words = [c"sleep".as_ptr(), c"200".as_ptr(), std::ptr::null()];
     // SAFETY: only system calls happen between fork and exec; numbers that are not open are an error,
     // which does no harm.
     match unsafe { libc::fork() } {
@@ -218,7 +218,7 @@ fn main() {
         "fork-often" => often(workers, || copy(|| {})),
         "exec-often" => often(workers, || {
             let mut program = Command::new("sleep");
-            program.arg("1000").stdout(Stdio::null()).stderr(Stdio::null());
+            program.arg("200").stdout(Stdio::null()).stderr(Stdio::null());
             let pid = program.spawn().expect("it starts").id();
             let had = inherited(pid);
             assert!(had.is_empty(), "it has {had:?}");
