@@ -220,7 +220,13 @@ fn main() {
             let mut program = Command::new("sleep");
             program.arg("200").stdout(Stdio::null()).stderr(Stdio::null());
             let pid = program.spawn().expect("it starts").id();
-            let had = inherited(pid);
+            // What it opens itself as it starts comes and goes; what it inherited is there always,
+            // so one look without is enough.
+            let (started, mut had) = (Instant::now(), inherited(pid));
+            while !had.is_empty() && started.elapsed() < SOON {
+                std::thread::sleep(Duration::from_millis(1));
+                had = inherited(pid);
+            }
             assert!(had.is_empty(), "it has {had:?}");
             pid
         }),
