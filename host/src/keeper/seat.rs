@@ -142,7 +142,8 @@ impl Seat {
         self.parked().post.take()
     }
 
-    /// Keeper's thread: sleeps until it is called, or until the worker ends, or for a time.
+    /// Keeper's thread: sleeps until it is called, or until the worker ends, or for a time. Not until
+    /// the worker rings: somebody may drive it, and waits for that himself.
     pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>, until: Option<Instant>) -> Woken {
         let bell = PollFd::new(&self.thread_bell, PollFlags::IN);
         // Without a descriptor of the worker, the bell stands in.

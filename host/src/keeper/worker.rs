@@ -245,15 +245,26 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
             let mut set = [
                 PollFd::new(control, PollFlags::IN),
                 PollFd::from_borrowed_fd(self.wake, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.child.pidfd(), PollFlags::IN),
             ];
             poll_until(&mut set, Some(deadline));
-            let [heard, called] = set.map(|fd| !fd.revents().is_empty());
+            let [mut heard, called, ended] = set.map(|fd| !fd.revents().is_empty());
+            if ended && !heard {
+                // Its last words may have come between the looks at the one and the other.
+                let mut set = [PollFd::new(control, PollFlags::IN)];
+                poll_until(&mut set, Some(Instant::now()));
+                heard = !set[0].revents().is_empty();
+            }
             if (self.ending)() {
                 return Err(StartError::Interrupted);
             }
             if heard {
                 control.set_read_timeout(Some(Duration::from_secs(5)))?;
                 return receive(control).map_err(|error| self.silence(&error));
+            }
+            if ended {
+                // A copy of this process, forked in the wrong moment, holds the stream open.
+                return Err(self.silence(&io::ErrorKind::UnexpectedEof.into()));
             }
             if called {
                 let _ = rustix::io::read(self.wake, &mut [0_u8; 8]);
