@@ -327,7 +327,7 @@ impl Core {
 
     /// Items have ended on this seat's worker, so it works.
     pub(crate) fn worker_works(&self, seat: usize) {
-        if self.seats.get(seat).is_some_and(Seat::was_struck) {
+        if self.seats.get(seat).is_some_and(Seat::works) {
             self.lock().strikes.worked(seat);
         }
     }

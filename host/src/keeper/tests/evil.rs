@@ -258,9 +258,11 @@ fn d50_whatever_stands_in_the_control_block_harms_no_other_item() {
 #[test]
 fn d50_an_item_whose_worker_says_that_it_had_not_begun_it_is_blamed_in_the_end() {
     alone(|| {
-        // More of them than a pool has patience with places that fail.
-        let deeds = vec![Deed::Unclaim; 12];
-        for size in SIZES {
+        // On one place, more of them than a pool has patience with places that fail: honest items
+        // come in between. With several, those may all have ended elsewhere while nothing but these
+        // is left, and enough of them would be the end of the pool, as where nothing works.
+        for (size, deeds) in [(1, 12), (2, 2), (8, 4)] {
+            let deeds = vec![Deed::Unclaim; deeds];
             let site = Site::new(&deeds);
             let pool = site.builder(size).build().unwrap();
             besiege(&pool, 0, true, as_is);
