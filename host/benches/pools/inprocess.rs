@@ -1,6 +1,7 @@
 //! The limit: the same calls by wasmtime in this process, with the settings that workers have.
 
-use super::Result;
+use crate::Result;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use wasmtime::component::{Component, ComponentExportIndex};
 use wasmtime::{
@@ -77,17 +78,25 @@ impl Core {
         Ok(start.elapsed().as_secs_f64() / items as f64 * 1e6)
     }
 
-    /// Microseconds per item of `items` on two threads that take turns in them, instances reused.
-    pub(crate) fn two_threads(&self, items: &[i64]) -> Result<f64> {
+    /// Microseconds per item of `items` on two threads, instances reused. A thread that is free
+    /// takes the next `block` of them.
+    pub(crate) fn two_threads(&self, items: &[i64], block: usize) -> Result<f64> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<i64> {
+            let blocks = std::iter::from_fn(|| {
+                let from = next.fetch_add(block, Ordering::Relaxed);
+                items.get(from..items.len().min(from + block)).filter(|block| !block.is_empty())
+            });
+            self.call(blocks.flatten().copied(), false)
+        };
         let start = Instant::now();
-        let half = |from: usize| items.iter().skip(from).step_by(2).copied();
-        let other = std::thread::scope(|scope| {
-            let other = scope.spawn(|| self.call(half(1), false).map_err(|e| e.to_string()));
-            let one = self.call(half(0), false)?;
+        let sum = std::thread::scope(|scope| {
+            let other = scope.spawn(|| work().map_err(|error| error.to_string()));
+            let one = work()?;
             let other = other.join().map_err(|_| "a thread panicked")??;
             Ok::<_, Box<dyn std::error::Error>>(one.wrapping_add(other))
         })?;
-        std::hint::black_box(other);
+        std::hint::black_box(sum);
         Ok(start.elapsed().as_secs_f64() / items.len() as f64 * 1e6)
     }
 }
