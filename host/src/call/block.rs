@@ -28,6 +28,7 @@ impl Block {
         Self { first, ends: Vec::new(), bytes: Vec::new() }
     }
 
+    #[cfg(test)]
     pub(crate) fn push(&mut self, item: &[u8]) {
         let pushed = self.push_with(|out| {
             out.extend_from_slice(item);
@@ -45,6 +46,18 @@ impl Block {
         append(&mut self.bytes, encode)?;
         self.ends.push(self.bytes.len());
         Ok(())
+    }
+
+    /// A block of one item, whose frame is given.
+    pub(super) fn of_frame(first: u64, frame: Vec<u8>) -> Self {
+        Self { first, ends: vec![frame.len()], bytes: frame }
+    }
+
+    /// Appends an item whose frame consists of these words.
+    #[inline]
+    pub(super) fn push_words(&mut self, words: impl Iterator<Item = [u8; 8]>) {
+        words.for_each(|word| self.bytes.extend_from_slice(&word));
+        self.ends.push(self.bytes.len());
     }
 
     pub(crate) fn len(&self) -> usize {

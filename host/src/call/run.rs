@@ -200,7 +200,8 @@ impl Run {
     }
 
     /// The next outcome.
-    #[inline]
+    // Returned through memory, it is written in words and read in pairs of them, which stalls.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Out<'_>> {
         if self.len == 0 {
             return None;
@@ -220,7 +221,7 @@ impl Run {
 
 impl Results {
     /// Reads the frame at `at` and moves on, past its note too if it has one.
-    #[inline]
+    #[inline(always)]
     fn read<'a>(
         self: &'a Arc<Self>,
         at: &mut usize,

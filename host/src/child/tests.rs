@@ -105,7 +105,9 @@ impl Host {
 
     fn next(&mut self) -> (ResultKind, Vec<u8>) {
         loop {
-            self.ring.take(&mut self.inbox).unwrap();
+            if self.ring.take(&mut self.inbox).unwrap() {
+                rustix::io::write(self.bell.as_ref().unwrap(), &[1]).unwrap();
+            }
             if let Some(found) = self.ring.find(&self.inbox, 0).unwrap() {
                 if found.kind != ResultKind::Fatal {
                     self.ring.end(1).unwrap();

@@ -91,7 +91,7 @@ impl<'a> Input<'a> {
     }
 
     /// Checks that all was read.
-    pub(super) fn end(self) -> Result<(), Stop> {
+    pub(super) fn end(&self) -> Result<(), Stop> {
         match self {
             Self::Binary(reader) => Ok(reader.finish()?),
             Self::Raw(_) => Ok(()),

@@ -131,9 +131,13 @@ impl Keeper {
         let (link, parting) = loop {
             match link.work() {
                 Err(parting) => break (link, parting),
-                Ok(_) if link.is_idle() => match self.park(link) {
-                    Post { link: back, parting: None } => link = back,
-                    Post { link, parting: Some(parting) } => break (link, parting),
+                Ok(_) if link.is_idle() => match link.linger() {
+                    Ok(true) => {}
+                    Ok(false) => match self.park(link) {
+                        Post { link: back, parting: None } => link = back,
+                        Post { link, parting: Some(parting) } => break (link, parting),
+                    },
+                    Err(parting) => break (link, parting),
                 },
                 Ok(due) => {
                     if let Err(parting) = link.sleep(due) {

@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A link that is handed on, and why its worker is to be buried, if it is.
@@ -20,6 +20,14 @@ pub(crate) struct Post {
     pub(crate) parting: Option<Parting>,
 }
 
+/// A link that nobody works with.
+#[derive(Debug, Default)]
+struct Parked {
+    post: Option<Post>,
+    /// The keeper's thread waits for it. Telling nobody would be a system call for each `apply`.
+    awaited: bool,
+}
+
 /// One keeper's place in the pool.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -27,7 +35,7 @@ pub(crate) struct Seat {
     bell: OwnedFd,
     /// Wakes the keeper's own thread while the link is parked.
     thread_bell: OwnedFd,
-    parked: Mutex<Option<Post>>,
+    parked: Mutex<Parked>,
     /// A link was parked that the keeper's thread waits for.
     returned: Condvar,
     unclaimed: AtomicUsize,
@@ -43,7 +51,7 @@ impl Seat {
         Ok(Self {
             bell: bell()?,
             thread_bell: bell()?,
-            parked: Mutex::new(None),
+            parked: Mutex::default(),
             returned: Condvar::new(),
             unclaimed: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
@@ -105,15 +113,22 @@ impl Seat {
 
     // ---- the parked link ----
 
+    fn parked(&self) -> MutexGuard<'_, Parked> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Leaves a link.
     pub(crate) fn park(&self, post: Post) {
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = Some(post);
-        self.returned.notify_one();
+        let mut parked = self.parked();
+        parked.post = Some(post);
+        if parked.awaited {
+            self.returned.notify_one();
+        }
     }
 
     /// Takes the link that was left, if it is here.
     pub(crate) fn take(&self) -> Option<Post> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.parked().post.take()
     }
 
     /// Keeper's thread: sleeps until it is called, or until the worker ends, and tells whether it
@@ -138,10 +153,13 @@ impl Seat {
     /// Keeper's thread: waits until whoever drives the worker has left the link here, and has
     /// itself called, as there is something to look at by now.
     pub(crate) fn await_return(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        while parked.is_none() {
+        let mut parked = self.parked();
+        while parked.post.is_none() {
+            parked.awaited = true;
             parked = self.returned.wait(parked).unwrap_or_else(PoisonError::into_inner);
+            parked.awaited = false;
         }
+        drop(parked);
         self.call();
     }
 

@@ -249,7 +249,7 @@ impl Core {
         self.idle.store(queue.idle.len(), Ordering::Relaxed);
     }
 
-    /// Whether some keeper has nothing to do.
+    /// Whether some keeper has nothing to do. Asked after a fence, as in [`wake_idle`](Self::wake_idle).
     pub(crate) fn someone_rests(&self) -> bool {
         self.idle.load(Ordering::Relaxed) > 0
     }

@@ -227,7 +227,13 @@ impl HostRing {
     }
 
     /// Appends what has come of the result stream to `out`, and gives its room back to the worker.
-    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<(), Violation> {
+    /// Tells whether the worker may have been waiting for that room, and needs its bell.
+    ///
+    /// It waits when less than a quarter of the arena is free, as far as it can see. Should it have
+    /// missed that a call of this, which answered "no", gave back less than another quarter, then
+    /// more than half is there for the next one, which answers "yes". Between the two the keeper
+    /// raises its flag, which orders the first before the second for the worker.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<bool, Violation> {
         let control = self.region.control();
         let tail = control.results_tail.load(Ordering::Acquire);
         let available = tail.checked_sub(self.results_head).ok_or(Violation::Position)?;
@@ -238,7 +244,7 @@ impl HostRing {
         self.region.read(Stream::Results, self.results_head, available as usize, out);
         self.results_head = tail;
         control.results_head.store(tail, Ordering::Release);
-        Ok(())
+        Ok(available >= ARENA as u64 / 4 && self.must_ring())
     }
 
     /// The result that starts at `at` of what was taken; `None` if not all of it has come.
@@ -257,6 +263,14 @@ impl HostRing {
         // Less than the frame, so it fits.
         let bytes = start..start + head.len as usize;
         Ok((next <= taken.len()).then_some(Found { kind: head.kind, bytes, next }))
+    }
+
+    /// Bytes of the result at the front of `taken` that have not come.
+    pub(crate) fn missing(&self, taken: &[u8]) -> usize {
+        let head = taken.first_chunk().copied().and_then(Head::<ResultKind>::decode);
+        let len = head.filter(|head| head.len <= self.max_result).and_then(|head| framed(head.len));
+        let len = len.and_then(|len| usize::try_from(len).ok());
+        len.map_or(0, |len| len.saturating_sub(taken.len()))
     }
 
     /// Marks the `n` oldest outstanding items as ended: their results were taken and checked. They

@@ -1,4 +1,4 @@
-//! The claim word and the bell of the ring, compiled over loom's atomics, to be model-checked.
+//! The claim word and the bell of the ring, and the stock of a call, compiled over loom's atomics, to be model-checked.
 //!
 //! This crate must not hold a copy of the protocol: it includes the very files of the host.
 
@@ -6,3 +6,6 @@
 
 mod models;
 mod ring;
+#[allow(dead_code, reason = "the models need a part of it")]
+#[path = "../../../host/src/call/stock.rs"]
+mod stock;
