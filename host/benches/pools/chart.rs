@@ -7,10 +7,12 @@ use crate::report::short;
 use crate::row::{Goal, Kind, Row, Verdict, median, quotients};
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 940.0;
 /// Where the axis begins and ends.
-const LEFT: f64 = 400.0;
-const RIGHT: f64 = 830.0;
+const LEFT: f64 = 450.0;
+const RIGHT: f64 = 860.0;
+/// Where the words for the work begin.
+const WORK: f64 = 60.0;
 const BAR: f64 = 10.0;
 const STEP: f64 = 13.0;
 /// Between rows.
@@ -22,7 +24,7 @@ const KINDS: [Kind; 5] = [Kind::Python, Kind::Command, Kind::InProcess, Kind::Fl
 
 const fn colour(kind: Kind) -> &'static str {
     match kind {
-        Kind::Sandpool => TEXT,
+        Kind::Sandpool => "#2f9ea5",
         Kind::Python => "#4c8fd0",
         Kind::Command => "#c77b30",
         Kind::InProcess => "#9a6fd0",
@@ -54,7 +56,9 @@ fn bars(row: &Row) -> Vec<Bar> {
         let verdict = verdicts.iter().find(|verdict| verdict.target.against == kind)?;
         Some((wanted(verdict), verdict.held()?))
     };
-    let rivals = KINDS.into_iter().filter_map(|kind| {
+    // What is no time has a limit and no rival.
+    let timed = verdicts.is_empty() || verdicts.iter().any(|it| it.target.against.is_some());
+    let rivals = KINDS.into_iter().filter(|_| timed).filter_map(|kind| {
         let ratio = median(&quotients(&row.best(kind)?.values, &ours.values));
         Some(Bar { kind, ratio, promised: promised(Some(kind)) })
     });
@@ -114,9 +118,12 @@ pub(crate) fn draw(rows: &[Row]) -> String {
     grid(&mut out, &axis, TOP + height);
     let mut y = TOP;
     for (row, bars) in &rows {
-        let label = format!("{}  {}", row.number, row.work);
-        let middle = y + (bars.len() as f64 - 1.0) * STEP / 2.0 + BAR - 1.0;
-        label_of(&mut out, &label, middle);
+        let base = y + BAR - 1.0;
+        let (number, work) = (escaped(row.number), escaped(row.work));
+        let _ = writeln!(
+            out,
+            r#"<text x="8" y="{base:.1}" font-weight="bold">{number}</text><text x="{WORK}" y="{base:.1}">{work}</text>"#
+        );
         for bar in bars {
             draw_bar(&mut out, &axis, bar, y);
             y += STEP;
@@ -125,17 +132,6 @@ pub(crate) fn draw(rows: &[Row]) -> String {
     }
     out.push_str("</svg>\n");
     out
-}
-
-/// The label of a row, made narrower if it must.
-fn label_of(out: &mut String, label: &str, y: f64) {
-    let room = LEFT - 14.0;
-    let narrow = match label.chars().count() as f64 * 5.6 > room {
-        true => format!(r#" textLength="{room}" lengthAdjust="spacingAndGlyphs""#),
-        false => String::new(),
-    };
-    let (x, label) = (LEFT - 8.0, escaped(label));
-    let _ = writeln!(out, r#"<text x="{x}" y="{y:.1}" text-anchor="end"{narrow}>{label}</text>"#);
 }
 
 fn legend(out: &mut String) {

@@ -1,13 +1,13 @@
 //! The rows of the command line: from a file to a file, and from shell to exit.
 
 use crate::Result;
-use crate::children::{self, Ran};
+use crate::children::{self, apart};
 use crate::cpython::script;
 use crate::guests;
 use crate::row::Goal::{AtLeast, AtMost, Within};
 use crate::row::Kind::{Command as Started, Python};
 use crate::row::{Row, median};
-use crate::setting::{PROGRAM, file, folder, program};
+use crate::setting::{self, PROGRAM, file, folder, program};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,7 +22,7 @@ const NO_WASMTIME: &str = "`wasmtime` cannot be started: put it on PATH, or name
 const NO_RUSTC: &str = "no WASI command: `rustc --target wasm32-wasip1` cannot make one";
 
 pub(crate) fn rows() -> Vec<Row> {
-    let wasmtime = program("wasmtime");
+    let wasmtime = setting::wasmtime();
     let command = wordcount().ok();
     vec![
         integers("reuse"),
@@ -47,10 +47,10 @@ fn shared_cache() -> Result<PathBuf> {
 }
 
 /// wasmtime with its cache on.
-fn wasmtime(path: &Path, arguments: &[&str]) -> Command {
+fn wasmtime(path: &Path, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(path);
-    command.args(arguments).stdin(Stdio::null());
-    command
+    command.args(arguments).env("XDG_CACHE_HOME", shared_cache()?).stdin(Stdio::null());
+    Ok(command)
 }
 
 fn square_file(text: &str, name: &str) -> Result<PathBuf> {
@@ -78,22 +78,24 @@ fn wordcount() -> Result<PathBuf> {
     })
 }
 
-/// All squares through one run of the program.
-fn squares(instance: &str) -> Result<Ran> {
+/// All squares in one run of the program.
+pub(crate) fn squares(instance: &str) -> Result<Command> {
     let mut command = sandpool(&shared_cache()?);
     command.args(["imap", "-j2", "--instance", instance]);
     command.arg(square_file(guests::TYPED, "typed.wasm")?).arg(integers_file()?);
-    children::run(&mut command)
+    Ok(command)
 }
 
-fn python_squares(place: &str) -> Result<Ran> {
+/// The same by CPython, which reads and prints JSON in this place.
+pub(crate) fn python_squares(place: &str) -> Result<Command> {
     let mut command = Command::new("python3");
     command.arg(script("cpython_filter.py")).arg(place).arg(integers_file()?);
-    children::run(&mut command)
+    Ok(command)
 }
 
 /// Microseconds for each integer, once the results are found to be right.
-fn checked(ran: Ran) -> Result<f64> {
+fn checked(mut command: Command) -> Result<f64> {
+    let ran = children::run(&mut command)?;
     let micros = ran.wall.as_secs_f64() * 1e6 / INTEGERS as f64;
     let output = ran.output()?;
     let last = (INTEGERS - 1) * (INTEGERS - 1);
@@ -107,8 +109,8 @@ fn checked(ran: Ran) -> Result<f64> {
 fn integers(instance: &'static str) -> Row {
     let reused = instance == "reuse";
     let work = match reused {
-        true => "command line: 2,000,000 JSON integers, `imap`, one instance per worker",
-        false => "command line: 2,000,000 JSON integers, `imap`, an instance per item",
+        true => "command line, 2,000,000 JSON integers, an instance per worker",
+        false => "command line, 2,000,000 JSON integers, an instance per item",
     };
     let (least, aim) = if reused { (8.0, 12.0) } else { (0.5, 1.0) };
     let row = Row::new("7", work).rounds(3).ours(move |_| checked(squares(instance)?)).side(
@@ -126,19 +128,16 @@ fn integers(instance: &'static str) -> Row {
 }
 
 fn share() -> Row {
-    let share = |ran: &Ran| Ok(100.0 * ran.own / (ran.own + ran.others));
-    Row::new("7", "command line: the host process's part of the CPU time, one instance per worker")
+    Row::new("7", "the same, host's part of the CPU time, an instance per worker")
         .unit("%")
         .rounds(3)
-        .ours(move |_| share(&squares("reuse")?))
-        .side(Python, "`multiprocessing`, JSON in the workers", move |_| {
-            share(&python_squares("workers")?)
-        })
+        .ours(|_| apart("share of sandpool"))
+        .side(Python, "`multiprocessing`, JSON in the workers", |_| apart("share of CPython"))
         .target(Within(40.0, None), None)
 }
 
 fn lines(wasmtime: Option<&Path>, command: Option<&Path>) -> Row {
-    let work = "command line: 100,000 lines through a WASI command, an instance per line";
+    let work = "command line, 100,000 lines, a WASI command for each";
     let row = Row::new("8", work).rounds(3).target(AtLeast(400.0, None), Started);
     let Some(command) = command.map(Path::to_owned) else { return row.without(NO_RUSTC) };
     let ours = command.clone();
@@ -176,7 +175,8 @@ fn lines(wasmtime: Option<&Path>, command: Option<&Path>) -> Row {
 fn per_line(words: &[String]) -> Result<f64> {
     let (program, arguments) = words.split_first().ok_or("no program")?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(std::fs::File::open(text_file(FEW_LINES)?)?);
+    command.args(arguments).env("XDG_CACHE_HOME", shared_cache()?);
+    command.stdin(std::fs::File::open(text_file(FEW_LINES)?)?);
     Ok(children::run(&mut command)?.wall.as_secs_f64() * 1e6 / FEW_LINES as f64)
 }
 
@@ -202,14 +202,14 @@ fn alone(runs: u32, make: impl Fn() -> Result<Command>, expected: &str) -> Resul
 }
 
 fn shell(path: Option<&Path>) -> Row {
-    let row = Row::new("9", "`sandpool apply` from shell to exit, warm cache")
+    let row = Row::new("9", "`sandpool apply`, from shell to exit, warm cache")
         .unit("ms")
         .target(AtMost(1.5, None), Started)
         .ours(|_| {
             let module = square_file(guests::SQUARE, "square.wasm")?;
             let make = || {
                 let mut command = sandpool(&shared_cache()?);
-                command.args(["apply", "-j1"]).arg(&module).arg("12");
+                command.arg("apply").arg(&module).arg("12");
                 Ok(command)
             };
             alone(15, make, "144")
@@ -218,7 +218,7 @@ fn shell(path: Option<&Path>) -> Row {
     row.side(Started, "`wasmtime run --invoke`", move |_| {
         let module = square_file(guests::SQUARE, "square.wasm")?;
         let make = || {
-            let mut command = wasmtime(&path, &["run", "-C", "cache=y", "--invoke", "square"]);
+            let mut command = wasmtime(&path, &["run", "-C", "cache=y", "--invoke", "square"])?;
             command.arg(&module).arg("12");
             Ok(command)
         };
@@ -227,7 +227,7 @@ fn shell(path: Option<&Path>) -> Row {
 }
 
 fn first_use(path: Option<&Path>, command: Option<&Path>) -> Row {
-    let row = Row::new("11", "first use of a module: compile and run a WASI command")
+    let row = Row::new("11", "first use of a module: compiled and run")
         .unit("ms")
         .target(AtMost(1.2, None), Started);
     let Some(command) = command.map(Path::to_owned) else { return row.without(NO_RUSTC) };
@@ -237,7 +237,7 @@ fn first_use(path: Option<&Path>, command: Option<&Path>) -> Row {
             let cache = folder()?.join("no-cache");
             let _ = std::fs::remove_dir_all(&cache);
             let mut program = sandpool(&cache);
-            program.args(["apply", "-j1"]).arg(&module).arg("word");
+            program.arg("apply").arg(&module).arg("word");
             Ok(program)
         };
         alone(3, make, "1\tword")
@@ -245,7 +245,7 @@ fn first_use(path: Option<&Path>, command: Option<&Path>) -> Row {
     let Some(path) = path.map(Path::to_owned) else { return row.without(NO_WASMTIME) };
     row.side(Started, "`wasmtime compile`, one thread", move |_| {
         let make = || {
-            let mut program = wasmtime(&path, &["compile", "-C", "parallel-compilation=n"]);
+            let mut program = wasmtime(&path, &["compile", "-C", "parallel-compilation=n"])?;
             program.arg(&command).arg("-o").arg(folder()?.join("wordcount.cwasm"));
             Ok(program)
         };

@@ -2,7 +2,7 @@
 //! workers.
 
 use crate::Result;
-use crate::children::{living, run};
+use crate::children::{apart, living};
 use crate::chunks::spun;
 use crate::guests;
 use crate::ours::{self, unordered_of};
@@ -13,12 +13,9 @@ use crate::row::Row;
 use crate::setting::Setting;
 use sandpool::{Function, Instance, Pool, TaskModule};
 use std::fs::read_to_string;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The argument that makes this program measure its own memory, with nothing else in it.
-pub(crate) const MEMORY: &str = "--memory";
 const MANY: usize = 64;
 const ITEMS: u64 = 10_000_000;
 
@@ -27,39 +24,23 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn idle() -> Row {
-    let row = Row::new("12", "memory of an idle worker of 64 (PSS)")
+    let row = Row::new("12", "memory of an idle worker (PSS), one of 64")
         .unit("MB")
         .rounds(3)
         .target(Within(1.25, Some(0.8)), None);
     // The kernel shows the pages of a sealed process to nobody else.
     match rustix::process::geteuid().is_root() {
-        true => row.ours(|_| apart("idle")),
+        true => row.ours(|_| apart("idle worker")),
         false => row.without("only root may see the memory of a sealed worker"),
     }
 }
 
 fn flat() -> Row {
-    Row::new("12", "memory of the host over 10,000,000 items of `imap` (RSS)")
-        .unit("× that after 1,000,000")
+    Row::new("12", "memory of the host (RSS) over 10,000,000 items")
+        .unit("× that after a tenth")
         .rounds(3)
         .target(Within(1.1, None), None)
-        .ours(|_| apart("flat"))
-}
-
-/// What this program answers when it is started for nothing else.
-fn apart(what: &str) -> Result<f64> {
-    let mut command = Command::new(std::env::current_exe()?);
-    let output = run(command.args([MEMORY, what]))?.output()?;
-    Ok(String::from_utf8(output)?.trim().parse()?)
-}
-
-/// Answers [`apart`].
-pub(crate) fn measure(what: &str) -> Result<f64> {
-    match what {
-        "idle" => idle_worker(),
-        "flat" => host_over_items(),
-        _ => Err(format!("there is no measurement `{what}`").into()),
-    }
+        .ours(|_| apart("host over items"))
 }
 
 /// A pool whose workers have all started.
@@ -78,7 +59,7 @@ fn pool(text: &str, instance: Instance, processes: usize) -> Result<(Pool, Funct
 }
 
 /// Megabytes of a worker that has run some items.
-fn idle_worker() -> Result<f64> {
+pub(crate) fn idle_worker() -> Result<f64> {
     let (_pool, function) = pool(guests::SQUARE, Instance::Fresh, MANY)?;
     let values: Vec<i64> = function.chunk_size(1).map(0..100 * MANY as i64)?;
     assert_eq!(values.len(), 100 * MANY);
@@ -98,7 +79,7 @@ fn idle_worker() -> Result<f64> {
 }
 
 /// The most memory that this process has while results are read, in terms of the early ones.
-fn host_over_items() -> Result<f64> {
+pub(crate) fn host_over_items() -> Result<f64> {
     let (_pool, function) = pool(guests::SQUARE, Instance::Reuse, 2)?;
     let (mut early, mut most) = (0.0, 0.0_f64);
     for (n, value) in (1..).zip(function.imap::<_, i64>(0..ITEMS as i64)?) {

@@ -1,6 +1,6 @@
 //! Where and with what was measured, in a line.
 
-use crate::setting::program;
+use crate::setting::wasmtime;
 use crate::{Result, place};
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ pub(crate) fn describe() -> Result<String> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = kernel.split('-').next().unwrap_or_default().trim().to_owned();
     let python = told(Path::new("python3")).unwrap_or("no CPython".into());
-    let wasmtime = program("wasmtime").and_then(|path| told(&path));
+    let wasmtime = wasmtime().and_then(|path| told(&path));
     let wasmtime = wasmtime.unwrap_or("no `wasmtime` program".into());
     let mut date = Command::new("date");
     let date = date.args(["-u", "+%Y-%m-%d"]).output()?;

@@ -101,12 +101,23 @@ fn rows() -> Vec<Row> {
     rows
 }
 
+/// What is measured by a process that does nothing else.
+fn apart(what: &str) -> Result<f64> {
+    match what {
+        "idle worker" => growth::idle_worker(),
+        "host over items" => growth::host_over_items(),
+        "share of sandpool" => children::share_of_host(&mut commands::squares("reuse")?),
+        "share of CPython" => children::share_of_host(&mut commands::python_squares("workers")?),
+        _ => Err(format!("there is no measurement `{what}`").into()),
+    }
+}
+
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
     match arguments.peek().map(String::as_str) {
         Some(floors::MIRROR) => return floors::mirror(),
-        Some(growth::MEMORY) => {
-            println!("{}", growth::measure(&arguments.nth(1).unwrap_or_default())?);
+        Some(children::APART) => {
+            println!("{}", apart(&arguments.nth(1).unwrap_or_default())?);
             return Ok(());
         }
         _ => {}

@@ -139,10 +139,17 @@ pub(crate) fn file(name: &str, make: impl FnOnce() -> Result<Vec<u8>>) -> Result
     Ok(path)
 }
 
-/// A program of that name, if it can be started: `$WASMTIME` for `wasmtime`, else by `PATH`.
+/// A program of that name, by PATH, if it can be started.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
-    let named = std::env::var_os(name.to_uppercase()).map(PathBuf::from);
-    let path = named.unwrap_or_else(|| PathBuf::from(name));
+    starts(PathBuf::from(name))
+}
+
+/// `$WASMTIME`, or else by PATH.
+pub(crate) fn wasmtime() -> Option<PathBuf> {
+    starts(std::env::var_os("WASMTIME").unwrap_or("wasmtime".into()).into())
+}
+
+fn starts(path: PathBuf) -> Option<PathBuf> {
     let told = Command::new(&path).arg("--version").output().ok()?;
     told.status.success().then_some(path)
 }

@@ -22,7 +22,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn square() -> Row {
-    let mut row = Row::new("1", "i64 square, `imap_unordered`, one instance per worker")
+    let mut row = Row::new("1", "i64 square, `imap_unordered`, an instance per worker")
         .ours(|s| ours::unordered(&s.reused()?, 2_000_000))
         .side(InProcess, "wasmtime, two threads", |s| {
             let items = s.items("numbers", || Ok((0..2_000_000).collect::<Arc<[i64]>>()))?;
@@ -45,13 +45,13 @@ fn square() -> Row {
 }
 
 fn map() -> Row {
-    Row::new("1", "i64 square, `map`, one instance per worker")
+    Row::new("1", "i64 square, `map`, an instance per worker")
         .ours(|s| ours::map(&s.reused()?, 1_000_000))
         .side(Python, "`multiprocessing`", |s| s.python(Multiprocessing, "map", 1_000_000))
 }
 
 fn imap() -> Row {
-    Row::new("1", "i64 square, `imap`, one instance per worker")
+    Row::new("1", "i64 square, `imap`, an instance per worker")
         .ours(|s| ours::imap(&s.reused()?, 1_000_000))
         .side(Python, "`multiprocessing`, chunks of 1000", |s| {
             s.python(Multiprocessing, "imap-1000", 1_000_000)
