@@ -31,7 +31,8 @@ pub(crate) fn script(name: &str) -> String {
 
 pub(crate) struct Python {
     child: Child,
-    input: ChildStdin,
+    /// Closed when it is to end.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -42,14 +43,14 @@ impl Python {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let input = child.stdin.take().ok_or("no standard input")?;
+        let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         Ok(Self { child, input, output })
     }
 
     /// What `what` with `n` items costs for each, in microseconds, as the script measures it.
     pub(crate) fn measure(&mut self, what: &str, n: u64) -> Result<f64> {
-        writeln!(self.input, "{what} {n}")?;
+        writeln!(self.input.as_ref().ok_or("no standard input")?, "{what} {n}")?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         let value = line.trim().parse();
@@ -59,7 +60,8 @@ impl Python {
 
 impl Drop for Python {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Killed, it would leave the processes of its pool behind.
+        self.input = None;
         let _ = self.child.wait();
     }
 }

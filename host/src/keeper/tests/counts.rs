@@ -41,7 +41,7 @@ const TYPED: &str = r#"(component
     (core instance $i (instantiate $m))
     (func (export "square") (param "x" s64) (result s64) (canon lift (core func $i "square"))))"#;
 /// Items that travel together.
-const CHUNK: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+const CHUNK: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 /// Whose instructions are counted.
 const HOST: Signal = Signal::USR1;
