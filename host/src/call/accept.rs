@@ -5,6 +5,7 @@
 use super::block::{Block, Span};
 use super::run::Run;
 use super::{Call, Inner, Input, Stop};
+use crate::buffers::Buffer;
 use crate::event::Tally;
 use crate::outcome::{Failure, Logs, TaskError};
 use crate::pool::error::InputError;
@@ -14,7 +15,7 @@ use std::time::Instant;
 impl Call {
     /// Feeder: shows an item, whose frame is given. False if the call or its input was stopped.
     #[inline]
-    pub(super) fn show(&self, frame: &mut Vec<u8>) -> bool {
+    pub(super) fn show(&self, frame: &mut Buffer) -> bool {
         if !self.intake.show(frame) && !self.accept_frame(frame) {
             return false;
         }
@@ -26,7 +27,7 @@ impl Call {
 
     /// Accepts what was shown before, and one more item.
     #[cold]
-    fn accept_frame(&self, frame: &mut Vec<u8>) -> bool {
+    fn accept_frame(&self, frame: &mut Buffer) -> bool {
         let mut inner = self.lock();
         self.absorb(&mut inner);
         if !inner.is_accepting() {
@@ -36,7 +37,9 @@ impl Call {
             return true;
         }
         inner.close_block();
-        let block = Block::of_frame(inner.store.accepted(), std::mem::take(frame));
+        let next = Buffer::for_about(frame.len());
+        let frame = std::mem::replace(frame, next);
+        let block = Block::of_frame(inner.store.accepted(), frame);
         inner.item_bytes += block.size() as u64;
         inner.store.accept(1);
         inner.pending.push_back(Span::whole(block));

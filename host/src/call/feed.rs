@@ -6,6 +6,7 @@
 use super::block::Block;
 use super::wait::Room;
 use super::{Call, Stop};
+use crate::buffers::Buffer;
 use crate::description::Form;
 use crate::outcome::Failure;
 use crate::pool::error::{InputError, PoolError};
@@ -56,7 +57,7 @@ pub(crate) fn start(call: &Arc<Call>, mut source: impl Source + Send + 'static) 
 }
 
 fn feed(call: &Arc<Call>, source: &mut impl Source) -> Option<InputError> {
-    let mut frame = Vec::new();
+    let mut frame = Buffer::default();
     while let Some(room) = call.await_room() {
         // The source is not used again after a panic.
         let stride = AssertUnwindSafe(|| pull_stride(call, source, room, &mut frame));
@@ -64,9 +65,6 @@ fn feed(call: &Arc<Call>, source: &mut impl Source) -> Option<InputError> {
             Ok(Stride::Over) => {}
             Ok(Stride::End(error)) => return error,
             Err(panic) => return Some(InputError::panicked(&*panic)),
-        }
-        if frame.capacity() > 1 << 20 {
-            frame = Vec::new();
         }
     }
     None
@@ -85,7 +83,7 @@ fn pull_stride(
     call: &Arc<Call>,
     source: &mut impl Source,
     room: Room,
-    frame: &mut Vec<u8>,
+    frame: &mut Buffer,
 ) -> Stride {
     let Room { mut items, mut bytes } = room;
     while items > 0 && bytes > 0 && !call.calls_feeder() {
@@ -170,7 +168,8 @@ pub(crate) fn drain(call: &Arc<Call>, source: &mut impl Source) -> Result<(), Po
 }
 
 fn flush(call: &Arc<Call>, block: &mut Block, next: u64) -> bool {
-    let full = std::mem::replace(block, Block::starting_at(next));
+    let next = block.next(next);
+    let full = std::mem::replace(block, next);
     full.is_empty() || call.accept_block(full)
 }
 

@@ -178,6 +178,11 @@ impl Call {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a feeder shows its items.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.spec.window.is_some()
+    }
+
     /// Whether a keeper may find something here.
     pub(crate) fn may_have_items(&self) -> bool {
         self.intake.stock.has_items()
@@ -394,7 +399,7 @@ impl Tally {
 impl Inner {
     /// Moves the open block to where keepers take from.
     fn close_block(&mut self) {
-        let next = Block::starting_at(self.store.accepted());
+        let next = self.open.next(self.store.accepted());
         let block = std::mem::replace(&mut self.open, next);
         if !block.is_empty() {
             self.pending.push_back(Span::whole(block));

@@ -7,7 +7,8 @@
 //! after it has said so; the feeder looks for idle keepers after it has counted. So an item must be
 //! in one of the counts at every moment: while it is moved, it is in both.
 
-use crate::ring::sync::{AtomicUsize, Ordering, fence};
+use crate::fences;
+use crate::ring::sync::{AtomicUsize, Ordering};
 
 /// Counts of what was shown, moved and queued.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl Stock {
         self.shown.0.store(to, Ordering::Release);
         // Orders this before the feeder's look at idle keepers, against the fence with which one
         // of those goes idle.
-        fence(Ordering::SeqCst);
+        fences::light();
     }
 
     /// Holder of the lock: how far things were moved, and how far they can be.

@@ -203,8 +203,14 @@ impl Writer<'_> {
     /// # Errors
     /// A mismatch if there are more than 2³² - 1 bytes.
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), Mismatch> {
-        self.0.extend_from_slice(&count(value.len())?);
+        self.count(value.len())?;
         self.0.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Writes the count of a list whose elements follow.
+    pub(crate) fn count(&mut self, elements: usize) -> Result<(), Mismatch> {
+        self.0.extend_from_slice(&count(elements)?);
         Ok(())
     }
 

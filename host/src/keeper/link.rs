@@ -12,6 +12,7 @@ use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
 use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
+use crate::buffers::Buffer;
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
@@ -44,7 +45,7 @@ pub(crate) struct Link {
     /// What the worker has.
     pub(super) flight: Flight,
     /// The front of a result that has not come as a whole.
-    inbox: Vec<u8>,
+    inbox: Buffer,
     /// The claim that was seen last, and when it was first seen: an item's clock.
     pub(super) seen: (Count, Instant),
     /// Since when the worker's time is not accounted for.
@@ -64,6 +65,8 @@ pub(crate) struct Link {
     rung: bool,
     /// How often to look for more items before the worker counts as idle.
     looks: u32,
+    /// The ring holds more memory than an idle worker needs, as far as was said.
+    holds_memory: bool,
 }
 
 impl Link {
@@ -74,7 +77,7 @@ impl Link {
             seat,
             worker,
             flight: Flight::default(),
-            inbox: Vec::new(),
+            inbox: Buffer::default(),
             seen: (Count::ZERO, now),
             since: now,
             ahead: 0,
@@ -84,6 +87,7 @@ impl Link {
             look: (now, 0),
             rung: false,
             looks: 0,
+            holds_memory: false,
         }
     }
 
@@ -104,6 +108,20 @@ impl Link {
         }
         self.looks -= 1;
         self.sleep(Instant::now().checked_add(LINGER)).map(|()| true)
+    }
+
+    /// Whether the ring has come to hold memory that an idle worker does not need. Said once.
+    pub(super) fn holds_memory(&mut self) -> bool {
+        let held = std::mem::replace(&mut self.holds_memory, self.worker.ring.holds_memory());
+        self.holds_memory && !held
+    }
+
+    /// Gives memory back, as the worker has had nothing for a while.
+    pub(super) fn give_back(&mut self) {
+        if self.is_idle() && self.worker.ring.holds_memory() {
+            self.worker.ring.give_back();
+            self.holds_memory = false;
+        }
     }
 
     /// Whether the worker has an item of this call.
@@ -147,13 +165,17 @@ impl Link {
 
     /// Takes the results that are there, which frees their room, and delivers them.
     pub(super) fn gather(&mut self) -> Result<(), Parting> {
+        if self.inbox.is_empty() {
+            self.inbox = Buffer::for_about(self.worker.ring.available());
+        }
         if self.worker.ring.take(&mut self.inbox)? {
             self.worker.wake();
         }
         let Worker { ring, bounds, .. } = &mut self.worker;
         let sorted = batch::sort(ring, &mut self.flight, &mut self.inbox, *bounds);
         // A large result comes in pieces, and must not be moved again for each of them.
-        self.inbox.reserve(ring.missing(&self.inbox).min(MOST_RESERVED));
+        let missing = ring.missing(&self.inbox).min(MOST_RESERVED);
+        self.inbox.reserve(missing);
         self.worker.items += sorted.items as u64;
         let ended = self.worker.ring.end(sorted.items);
         for leg in sorted.again {

@@ -20,6 +20,17 @@ pub(crate) struct Post {
     pub(crate) parting: Option<Parting>,
 }
 
+/// What ends the sleep of a keeper's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// There is something to look at.
+    Called,
+    /// The worker is gone.
+    Ended,
+    /// The time has come.
+    Late,
+}
+
 /// A link that nobody works with.
 #[derive(Debug, Default)]
 struct Parked {
@@ -131,23 +142,20 @@ impl Seat {
         self.parked().post.take()
     }
 
-    /// Keeper's thread: sleeps until it is called, or until the worker ends, and tells whether it
-    /// has.
-    pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>) -> bool {
+    /// Keeper's thread: sleeps until it is called, or until the worker ends, or for a time.
+    pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>, until: Option<Instant>) -> Woken {
         let bell = PollFd::new(&self.thread_bell, PollFlags::IN);
-        let ended = match pidfd {
-            Some(pidfd) => {
-                let mut set = [bell, PollFd::new(pidfd, PollFlags::IN)];
-                poll_until(&mut set, None);
-                !set[1].revents().is_empty()
-            }
-            None => {
-                poll_until(&mut [bell], None);
-                false
-            }
-        };
+        // Without a descriptor of the worker, the bell stands in.
+        let other = pidfd.map_or(self.thread_bell.as_fd(), AsFd::as_fd);
+        let mut set = [bell, PollFd::from_borrowed_fd(other, PollFlags::IN)];
+        poll_until(&mut set, until);
+        let [called, ended] = set.map(|fd| !fd.revents().is_empty());
         let _ = rustix::io::read(&self.thread_bell, &mut [0_u8; 8]);
-        ended
+        match (ended && pidfd.is_some(), called || until.is_none()) {
+            (true, _) => Woken::Ended,
+            (false, true) => Woken::Called,
+            (false, false) => Woken::Late,
+        }
     }
 
     /// Keeper's thread: waits until whoever drives the worker has left the link here, and has

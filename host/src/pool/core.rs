@@ -17,6 +17,7 @@ use super::strikes::{Strike, Strikes, Suspect, Verdict};
 use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
+use crate::fences;
 use crate::keeper::seat::Seat;
 use crate::process::Program;
 use crate::walls::Sandbox;
@@ -236,8 +237,14 @@ impl Core {
             queue.idle.push(seat);
         }
         self.idle.store(queue.idle.len(), Ordering::Relaxed);
+        // A call that comes after this sees who is idle.
+        let fed = queue.calls.iter().any(|call| call.is_fed());
         drop(queue);
-        fence(Ordering::SeqCst);
+        if fed {
+            fences::heavy();
+        } else {
+            fence(Ordering::SeqCst);
+        }
         let queue = self.lock();
         !queue.calls.iter().any(|call| call.may_have_items() && !call.is_gated())
     }

@@ -86,6 +86,8 @@ pub(crate) struct HostRing {
     /// Bytes of the newest item that did not fit yet.
     unsent: u64,
     results_head: u64,
+    /// Bytes that both streams had carried when their memory was given back last.
+    carried: u64,
     /// Longest result that is accepted, in bytes.
     max_result: u64,
 }
@@ -102,6 +104,7 @@ impl HostRing {
             uncommitted: 0,
             unsent: 0,
             results_head: 0,
+            carried: 0,
             max_result,
         }
     }
@@ -183,6 +186,21 @@ impl HostRing {
         Ok(())
     }
 
+    /// Whether more than a little memory is held for what has passed through.
+    pub(crate) fn holds_memory(&self) -> bool {
+        const LITTLE: u64 = 256 << 10;
+        // Recalled items were carried, and do not count.
+        (self.tail + self.results_head).saturating_sub(self.carried) > LITTLE
+    }
+
+    /// Gives that memory back, if nothing is outstanding.
+    pub(crate) fn give_back(&mut self) {
+        if self.starts.is_empty() && !self.has_results() {
+            self.carried = self.tail + self.results_head;
+            self.region.discard();
+        }
+    }
+
     /// Asks for a bell when `n` of the outstanding items have ended.
     pub(crate) fn bell_after(&self, n: u32) {
         let at = self.ended.plus(n).bits();
@@ -206,6 +224,12 @@ impl HostRing {
     /// Whether there are result bytes that were not taken.
     pub(crate) fn has_results(&self) -> bool {
         self.region.control().results_tail.load(Ordering::Acquire) != self.results_head
+    }
+
+    /// Bytes of results that were not taken, as far as the worker can be believed.
+    pub(crate) fn available(&self) -> usize {
+        let tail = self.region.control().results_tail.load(Ordering::Acquire);
+        tail.saturating_sub(self.results_head).min(ARENA as u64) as usize
     }
 
     /// Reads the claim word and checks it against all that is known.

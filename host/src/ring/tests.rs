@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 
 /// Longest result that the host of a test accepts.
-const MAX_RESULT: u64 = 16 << 20;
+const MAX_RESULT: u64 = 8 * map::ARENA as u64;
 
 /// A host and what it needs to wake and be woken.
 struct Host {

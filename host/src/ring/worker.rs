@@ -247,13 +247,40 @@ impl WorkerRing {
     }
 
     /// Publishes the result of a claimed item, whose bytes are used up by that.
-    #[inline]
     pub(crate) fn publish(
         &mut self,
         claimed: Claimed,
         kind: ResultKind,
         parts: &[&[u8]],
     ) -> Result<(), Stop> {
+        self.use_item(claimed);
+        self.write_frame(kind, parts)
+    }
+
+    /// As [`publish`](Self::publish) a value that consists of two parts, the second mostly empty.
+    // The parts of a list of parts are written in words and read in pairs of them, which stalls.
+    #[expect(clippy::ptr_arg, reason = "for the same reason: its length has just been written")]
+    #[inline]
+    pub(crate) fn publish_value(
+        &mut self,
+        claimed: Claimed,
+        front: &Vec<u8>,
+        body: &[u8],
+    ) -> Result<(), Stop> {
+        self.use_item(claimed);
+        let end = self.results_tail + (HEAD as u64 + front.len() as u64).next_multiple_of(8);
+        if !body.is_empty() || end > self.free_to {
+            return self.write_frame(ResultKind::Value, &[front, body]);
+        }
+        let head = Head { kind: ResultKind::Value, len: front.len() as u64 }.encode();
+        self.region.write(Stream::Results, self.results_tail, &head);
+        self.region.write(Stream::Results, self.results_tail + HEAD as u64, front);
+        self.show_results(end);
+        Ok(())
+    }
+
+    #[inline]
+    fn use_item(&mut self, claimed: Claimed) {
         match claimed.place {
             Place::Arena { next, .. } => {
                 self.items_head = next;
@@ -262,7 +289,6 @@ impl WorkerRing {
             // A buffer that one large item needed is not kept for the small ones after it.
             Place::Large => self.large = Vec::new(),
         }
-        self.write_frame(kind, parts)
     }
 
     /// Publishes that this worker cannot go on.
@@ -271,7 +297,6 @@ impl WorkerRing {
         self.ring_host()
     }
 
-    #[inline]
     fn write_frame(&mut self, kind: ResultKind, parts: &[&[u8]]) -> Result<(), Stop> {
         let len = parts.iter().map(|part| part.len() as u64).sum();
         let head = Head { kind, len }.encode();
