@@ -6,6 +6,7 @@
 //! all values come back.
 
 use crate::artifact::Mapped;
+use crate::buffers::Buffer;
 use crate::call::chunk::Chunk;
 use crate::call::feed::{self, Step};
 use crate::call::spec::{Retry, Spec};
@@ -71,7 +72,7 @@ struct Pair {
     core: Arc<Core>,
     ring: HostRing,
     flight: Flight,
-    inbox: Vec<u8>,
+    inbox: Buffer,
     worker: WorkerRing,
     guest: Guest,
     _bell: OwnedFd,
@@ -105,7 +106,7 @@ impl Pair {
             core: Core::new(recipe, vec![Seat::new().unwrap()]),
             ring: HostRing::new(region(), 1 << 20),
             flight: Flight::default(),
-            inbox: Vec::new(),
+            inbox: Buffer::default(),
             worker: WorkerRing::new(region(), bell, host_bell),
             guest,
             _bell: ours,
@@ -172,6 +173,9 @@ fn hands_over(pair: &mut Pair, call: &Arc<Call>) -> bool {
 }
 
 fn collects(pair: &mut Pair) {
+    if pair.inbox.is_empty() {
+        pair.inbox = Buffer::for_about(pair.ring.available());
+    }
     pair.ring.take(&mut pair.inbox).unwrap();
     let bounds = Bounds::of(&Limits::default());
     let Sorted { batches, items, parting, .. } =
