@@ -82,7 +82,7 @@ impl Verdict {
     /// `None` if it was not measured.
     pub(crate) fn held(&self) -> Option<bool> {
         let ratio = self.ratio();
-        (!ratio.is_nan()).then(|| match self.target.goal {
+        (!ratio.is_nan()).then_some(match self.target.goal {
             Goal::AtLeast(least, _) => ratio >= least,
             Goal::AtMost(most, _) | Goal::Within(most, _) => ratio <= most,
         })
