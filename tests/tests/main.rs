@@ -10,9 +10,7 @@
 )]
 
 mod apply;
-mod caching;
 mod callbacks;
-mod compiling;
 mod exactness;
 mod fairness;
 mod faults;

@@ -1,9 +1,17 @@
-"""The other side of benches/pools: CPython's multiprocessing.Pool.
+"""The other side of benches/pools: CPython's own pools, with two processes.
 
-Reads one line per measurement from standard input, answers with microseconds per item.
+The argument says which: `multiprocessing`, `recycled` (the same with a new process for every item),
+or `futures`. Reads one line per measurement from standard input, WHAT and a number of items, and
+answers with microseconds per item:
+
+    apply-Q      one item at a time; the time below which Q percent of them stay
+    map          all at once, in the default chunks
+    imap-N       lazily, in chunks of N (`futures` has only this way: it submits all at once)
+    unordered-N  lazily, in chunks of N, as they end
+    echo-N       N bytes to and fro, one at a time
 """
+import concurrent.futures
 import multiprocessing
-import statistics
 import sys
 import time
 
@@ -12,39 +20,65 @@ def square(x):
     return x * x
 
 
+def same(x):
+    return x
+
+
 def per_item(n, run):
     start = time.perf_counter()
     run()
     return (time.perf_counter() - start) / n * 1e6
 
 
-def apply_p50(pool, n):
+def quantile(n, share, run):
     times = []
     for i in range(n):
         start = time.perf_counter()
-        pool.apply(square, (i,))
+        run(i)
         times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e6
+    return sorted(times)[int(n * share)] * 1e6
+
+
+def one_of_multiprocessing(pool):
+    ways = {"imap": pool.imap, "unordered": pool.imap_unordered}
+
+    def measure(way, size, n):
+        if way == "apply":
+            return quantile(n, size / 100, lambda i: pool.apply(square, (i,)))
+        if way == "map":
+            return per_item(n, lambda: pool.map(square, range(n), size))
+        if way == "echo":
+            item = bytes(size)
+            return per_item(n, lambda: [pool.apply(same, (item,)) for _ in range(n)])
+        return per_item(n, lambda: sum(ways[way](square, range(n), chunksize=size)))
+
+    return measure
+
+
+def one_of_futures(pool):
+    def measure(way, size, n):
+        if way == "apply":
+            return quantile(n, size / 100, lambda i: pool.submit(square, i).result())
+        return per_item(n, lambda: sum(pool.map(square, range(n), chunksize=size)))
+
+    return measure
 
 
 def main():
-    with multiprocessing.Pool(2) as pool:
-        pool.map(square, range(1000))
+    flavour = sys.argv[1]
+    if flavour == "futures":
+        pool = concurrent.futures.ProcessPoolExecutor(2)
+        measure = one_of_futures(pool)
+    else:
+        pool = multiprocessing.Pool(2, maxtasksperchild=1 if flavour == "recycled" else None)
+        measure = one_of_multiprocessing(pool)
+    with pool:
+        for _ in pool.map(square, range(100)):
+            pass
         for line in sys.stdin:
             what, n = line.split()
-            n = int(n)
-            if what == "apply":
-                result = apply_p50(pool, n)
-            elif what == "map":
-                result = per_item(n, lambda: pool.map(square, range(n)))
-            elif what.startswith("imap-"):
-                # imap-SIZE, imap-unordered-SIZE
-                way, size = what.rsplit("-", 1)
-                run = pool.imap if way == "imap" else pool.imap_unordered
-                result = per_item(n, lambda: sum(run(square, range(n), chunksize=int(size))))
-            else:
-                raise SystemExit(f"unknown measurement {what}")
-            print(result, flush=True)
+            way, _, size = what.partition("-")
+            print(measure(way, int(size) if size else None, int(n)), flush=True)
 
 
 if __name__ == "__main__":

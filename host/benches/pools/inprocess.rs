@@ -1,6 +1,7 @@
 //! The limit: the same calls by wasmtime in this process, with the settings that workers have.
 
-use super::Result;
+use crate::Result;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use wasmtime::component::{Component, ComponentExportIndex};
 use wasmtime::{
@@ -30,6 +31,8 @@ fn engine() -> Result<Engine> {
     Ok(Engine::new(&config)?)
 }
 
+type Number = wasmtime::TypedFunc<(i64,), (i64,)>;
+
 /// A core function `i64 -> i64`.
 pub(crate) struct Core {
     engine: Engine,
@@ -46,25 +49,24 @@ impl Core {
         Ok(Self { engine, pre, export })
     }
 
+    fn instance(&self) -> Result<(Store<()>, Number)> {
+        let mut store = Store::new(&self.engine, ());
+        let instance = self.pre.instantiate(&mut store)?;
+        let export = instance.get_module_export(&mut store, &self.export);
+        let function = export.and_then(wasmtime::Extern::into_func).ok_or("no function")?;
+        let function = function.typed::<(i64,), (i64,)>(&store)?;
+        Ok((store, function))
+    }
+
     fn call(&self, items: impl Iterator<Item = i64>, fresh: bool) -> Result<i64> {
         let mut sum = 0_i64;
-        let mut kept = None;
+        let (mut store, mut function) = self.instance()?;
         for item in items {
-            let (mut store, function) = match kept.take() {
-                Some(kept) => kept,
-                None => {
-                    let mut store = Store::new(&self.engine, ());
-                    let instance = self.pre.instantiate(&mut store)?;
-                    let export = instance.get_module_export(&mut store, &self.export);
-                    let function =
-                        export.and_then(wasmtime::Extern::into_func).ok_or("no function")?;
-                    let function = function.typed::<(i64,), (i64,)>(&store)?;
-                    (store, function)
-                }
-            };
             sum = sum.wrapping_add(function.call(&mut store, (item,))?.0);
-            if !fresh {
-                kept = Some((store, function));
+            if fresh {
+                // The next one is made in the same slot, which is warm.
+                drop(store);
+                (store, function) = self.instance()?;
             }
         }
         Ok(sum)
@@ -77,17 +79,25 @@ impl Core {
         Ok(start.elapsed().as_secs_f64() / items as f64 * 1e6)
     }
 
-    /// Microseconds per item of `items` on two threads that take turns in them, instances reused.
-    pub(crate) fn two_threads(&self, items: &[i64]) -> Result<f64> {
+    /// Microseconds per item of `items` on two threads, instances reused. A thread that is free
+    /// takes the next `block` of them.
+    pub(crate) fn two_threads(&self, items: &[i64], block: usize) -> Result<f64> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<i64> {
+            let blocks = std::iter::from_fn(|| {
+                let from = next.fetch_add(block, Ordering::Relaxed);
+                items.get(from..items.len().min(from + block)).filter(|block| !block.is_empty())
+            });
+            self.call(blocks.flatten().copied(), false)
+        };
         let start = Instant::now();
-        let half = |from: usize| items.iter().skip(from).step_by(2).copied();
-        let other = std::thread::scope(|scope| {
-            let other = scope.spawn(|| self.call(half(1), false).map_err(|e| e.to_string()));
-            let one = self.call(half(0), false)?;
+        let sum = std::thread::scope(|scope| {
+            let other = scope.spawn(|| work().map_err(|error| error.to_string()));
+            let one = work()?;
             let other = other.join().map_err(|_| "a thread panicked")??;
             Ok::<_, Box<dyn std::error::Error>>(one.wrapping_add(other))
         })?;
-        std::hint::black_box(other);
+        std::hint::black_box(sum);
         Ok(start.elapsed().as_secs_f64() / items.len() as f64 * 1e6)
     }
 }
