@@ -5,7 +5,7 @@
 use super::args::{CallArgs, ChoiceArgs, InstanceForm, PoolArgs, SandboxForm, TravelArgs};
 use super::output;
 use crate::pool::Pool;
-use crate::pool::builder::{Instance, PoolBuilder};
+use crate::pool::builder::{Instance, PoolBuilder, Zygote};
 use crate::pool::error::{BuildError, PoolError};
 use crate::pool::function::Function;
 use crate::pool::module::TaskModule;
@@ -27,6 +27,7 @@ fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
         init,
         init_args,
         max_tasks_per_child,
+        zygote,
         compiling,
         sandbox,
         limits,
@@ -45,6 +46,7 @@ fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
         .memory(limits.memory)
         .max_output(limits.max_output)
         .deterministic(grants.deterministic)
+        .zygote(if *zygote { Zygote::On } else { Zygote::Off })
         .sandbox(match sandbox {
             SandboxForm::Strict => Sandbox::Strict,
             SandboxForm::Off => Sandbox::Off,

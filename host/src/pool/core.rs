@@ -18,6 +18,7 @@ use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
 use crate::keeper::seat::Seat;
+use crate::keeper::zygote::Nursery;
 use crate::process::Program;
 use crate::walls::Sandbox;
 use rustix::fd::OwnedFd;
@@ -41,7 +42,9 @@ pub(crate) struct Recipe {
 /// The shared middle of a pool.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) recipe: Recipe,
+    pub(crate) recipe: Arc<Recipe>,
+    /// What makes workers, if they are not executed.
+    nursery: Option<Nursery>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) stats: Stats,
     pub(crate) observers: Observers,
@@ -83,7 +86,11 @@ enum Phase {
 }
 
 impl Core {
-    pub(crate) fn new(recipe: Recipe, seats: Vec<Seat>) -> Arc<Self> {
+    pub(crate) fn new(
+        recipe: Arc<Recipe>,
+        seats: Vec<Seat>,
+        nursery: Option<Nursery>,
+    ) -> Arc<Self> {
         let queue = Queue {
             calls: VecDeque::new(),
             idle: Vec::new(),
@@ -95,6 +102,7 @@ impl Core {
         };
         Arc::new(Self {
             recipe,
+            nursery,
             seats,
             stats: Stats::default(),
             observers: Observers::default(),
@@ -123,6 +131,10 @@ impl Core {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn nursery(&self) -> Option<&Nursery> {
+        self.nursery.as_ref()
     }
 
     // ---- calls ----
@@ -265,10 +277,17 @@ impl Core {
     // ---- workers ----
 
     pub(crate) fn keeper_started(&self) {
+        if let Some(nursery) = &self.nursery {
+            nursery.enter();
+        }
         self.lock().keepers += 1;
     }
 
     pub(crate) fn keeper_ended(&self) {
+        // The last one waits for the end of the zygote, so that whoever joins does too.
+        if let Some(nursery) = &self.nursery {
+            nursery.leave();
+        }
         let mut queue = self.lock();
         queue.keepers -= 1;
         if queue.keepers == 0 {
