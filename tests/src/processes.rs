@@ -42,6 +42,18 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Whether a process is a zygote, and not a worker.
+pub fn is_zygote(pid: u32) -> bool {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    read("cmdline").starts_with("sandpool-role: zygote") && read("comm").trim() != "sandpool-worker"
+}
+
+/// Stops a process, as a debugger or a terminal would.
+pub fn stop(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::STOP).expect("it is there");
+}
+
 /// Open descriptors of this process.
 pub fn descriptors() -> usize {
     // The listing itself has one.

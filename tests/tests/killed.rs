@@ -8,7 +8,7 @@
     reason = "a test that cannot go on fails, may start what it likes, and tells what it saw"
 )]
 
-use sandpool::{Cache, Pool, TaskModule};
+use sandpool::{Cache, Pool, PoolBuilder, TaskModule, Zygote};
 use sandpool_tests::{eventually, hard_limit, processes, scattered};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// What a host that is to be killed does.
 const STATE: &str = "SANDPOOL_TESTS_STATE";
+/// Whether its workers are forked from a zygote.
+const FORKED: &str = "SANDPOOL_TESTS_FORKED";
 /// Longest that anything may live on after its host.
 const GONE: Duration = Duration::from_secs(1);
 
@@ -26,9 +28,11 @@ const GUEST: &str = r#"(module
     (func (export "square") (param i64) (result i64) (i64.mul (local.get 0) (local.get 0)))
     (func (export "spin") (param i64) (result i64) (loop (br 0)) (i64.const 1)))"#;
 
-fn pool(workers: usize) -> Pool {
+fn builder(workers: usize) -> PoolBuilder {
     let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
-    Pool::builder(module).processes(workers).cache(Cache::Off).build().unwrap()
+    let forked = std::env::var_os(FORKED).is_some();
+    let zygote = if forked { Zygote::On } else { Zygote::Off };
+    Pool::builder(module).processes(workers).cache(Cache::Off).zygote(zygote)
 }
 
 /// A module that takes long to compile: one function of very many different additions.
@@ -59,14 +63,12 @@ fn a_host_to_be_killed() {
             panic!("that was no bomb");
         }
         "starting" => {
-            let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
-            let builder = Pool::builder(module).processes(workers).cache(Cache::Off);
-            let pool = builder.max_tasks_per_child(1).build().unwrap();
+            let pool = builder(workers).max_tasks_per_child(1).build().unwrap();
             ready();
             pool.imap::<_, i64>("square", 0..).unwrap().for_each(drop);
         }
         busy => {
-            let pool = pool(workers);
+            let pool = builder(workers).build().unwrap();
             let spin = pool.function("spin").unwrap();
             let items: Vec<i64> = if busy == "spinning" { vec![1; workers] } else { Vec::new() };
             let _handle = spin.map_async::<_, i64>(items).unwrap();
@@ -89,8 +91,12 @@ fn adopt_orphans() -> MutexGuard<'static, ()> {
     alone
 }
 
-fn start(state: &str, workers: usize) -> Child {
-    let mut host = Command::new(std::env::current_exe().unwrap())
+fn start(state: &str, workers: usize, forked: bool) -> Child {
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    if forked {
+        host.env(FORKED, "1");
+    }
+    let mut host = host
         .args(["a_host_to_be_killed", "--exact", "--nocapture"])
         .env(STATE, state)
         .env("SANDPOOL_TESTS_WORKERS", workers.to_string())
@@ -146,11 +152,11 @@ fn all_gone(state: &str, before_kill: impl Fn(&Child)) {
     let _limit = hard_limit();
     let _alone = adopt_orphans();
     let before = litter();
-    for workers in [1, 2, 8] {
-        let host = start(state, workers);
+    for (workers, forked) in [1, 2, 8].into_iter().flat_map(|n| [(n, false), (n, true)]) {
+        let host = start(state, workers, forked);
         before_kill(&host);
         let took = kill(host, state);
-        println!("{workers} {state}: all gone after {took:?}");
+        println!("{workers} {state}, forked: {forked}: all gone after {took:?}");
     }
     let left: Vec<_> = litter().difference(&before).cloned().collect();
     assert!(left.is_empty(), "{left:?}");

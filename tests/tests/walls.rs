@@ -1,6 +1,6 @@
 //! Machines that lack a wall: the pool is refused by name, unless it was told to do without.
 
-use sandpool::{Cache, CallError, Instance, Pool, TaskErrorKind, TaskModule};
+use sandpool::{Cache, CallError, Instance, Pool, TaskErrorKind, TaskModule, Zygote};
 use std::process::{Command, Output};
 
 fn poor_host(args: &[&str]) -> Output {
@@ -75,14 +75,17 @@ const CANARY: &str = r#"(module
 /// isolation.md §C T6.
 #[test]
 fn a_secret_of_one_item_is_not_found_by_those_after_it() {
-    for processes in [1, 2, 8] {
+    for (processes, zygote) in
+        [1, 2, 8].into_iter().flat_map(|n| [(n, Zygote::Off), (n, Zygote::On)])
+    {
         let module = TaskModule::from_bytes("canary.wat", CANARY.as_bytes());
-        let pool = Pool::builder(module).processes(processes).cache(Cache::Off).build().unwrap();
+        let builder = Pool::builder(module).processes(processes).cache(Cache::Off);
+        let pool = builder.zygote(zygote).build().unwrap();
         let found: Vec<i64> = pool.map("run", 0..1000_i64).unwrap();
         assert!(found.iter().all(|&found| found == 0), "with {processes} workers: {found:?}");
         // The search would find it: in a reused instance it does.
         let module = TaskModule::from_bytes("canary.wat", CANARY.as_bytes());
-        let reused = Pool::builder(module).processes(1).instance(Instance::Reuse);
+        let reused = Pool::builder(module).processes(1).instance(Instance::Reuse).zygote(zygote);
         let pool = reused.cache(Cache::Off).build().unwrap();
         assert_eq!(pool.map::<_, i64>("run", 0..2_i64).unwrap(), [0, 1]);
     }

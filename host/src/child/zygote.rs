@@ -16,6 +16,7 @@ use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
 use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
+use rustix::thread::set_name;
 use std::io;
 use std::os::unix::net::UnixStream;
 
@@ -141,6 +142,8 @@ pub(super) fn be_a_child(host_pid: u32) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     check_parent(host_pid)?;
     let _ = setsid();
+    // What the host started was a zygote, and by its arguments this still is.
+    let _ = set_name(c"sandpool-worker");
     Ok(())
 }
 

@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest time in which a zygote that is there makes a worker.
-const FORKING: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
+const FORKING: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 5 });
 
 /// What a worker is made with: its ring, its bell, the host's bell, and where it announces itself.
 type Files = [OwnedFd; 4];

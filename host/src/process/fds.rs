@@ -63,8 +63,13 @@ pub(crate) fn own_pagemap() -> Option<RawFd> {
 /// Two ends of a stream; what comes out of the first tells which process put it in.
 pub(crate) fn attested_pair() -> io::Result<(UnixStream, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
-    sockopt::set_socket_passcred(&ours, true)?;
+    attest(&ours)?;
     Ok((ours, theirs))
+}
+
+/// Has the kernel tell which process sends what comes out of a stream from now on.
+pub(crate) fn attest(stream: &UnixStream) -> io::Result<()> {
+    Ok(sockopt::set_socket_passcred(stream, true)?)
 }
 
 /// Receives what one process has sent, as much as there is room for, and that process. The kernel

@@ -180,15 +180,20 @@ pub(crate) fn confine_without_filter(profile: &Profile) -> Result<i32, Missing> 
 /// # Errors
 /// As for [`confine`].
 pub(crate) fn confine_zygote(profile: &Profile) -> Result<(), Missing> {
+    confine_zygote_without_filter(profile)?;
+    let mut lists = profile.loading.clone();
+    lists.push(lists::FORKING);
+    filter::install(&lists, &profile.fds)
+}
+
+/// As [`confine_without_filter`], for a zygote.
+pub(crate) fn confine_zygote_without_filter(profile: &Profile) -> Result<(), Missing> {
     no_new_privileges()?;
     let _ = sys::deny_write_execute();
     rlimits::early_but_children()?;
     drop_identity(profile)?;
     landlock::restrict_zygote(&profile.folders)?;
-    undumpable()?;
-    let mut lists = profile.loading.clone();
-    lists.push(lists::FORKING);
-    filter::install(&lists, &profile.fds)
+    undumpable()
 }
 
 /// Takes away from the copy of a confined zygote what the zygote still had; gives the version of
