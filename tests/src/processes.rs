@@ -42,10 +42,10 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Whether a process is a zygote, and not a worker.
+/// Whether a process is a zygote, or one that has just been forked and is not yet a worker.
 pub fn is_zygote(pid: u32) -> bool {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    read("cmdline").starts_with("sandpool-role: zygote") && read("comm").trim() != "sandpool-worker"
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim() == "sandpool-zygote"
 }
 
 /// Stops a process, as a debugger or a terminal would.

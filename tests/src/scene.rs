@@ -33,7 +33,7 @@ pub fn zygote() -> Zygote {
 /// Threads that start workers: keepers, or the nurseries of pools with a zygote.
 fn starters() -> BTreeSet<u32> {
     let mut threads = processes::threads("sandpool-keeper");
-    threads.extend(processes::threads("sandpool-nursery"));
+    threads.extend(processes::threads("sandpool-zygote"));
     threads
 }
 

@@ -36,9 +36,9 @@ fn zygotes() -> Vec<u32> {
 }
 
 fn workers() -> Vec<u32> {
-    // Of one that is dead nobody knows what it was.
-    let children = processes::children().into_iter().filter(|pid| processes::is_alive(*pid));
-    children.filter(|pid| !processes::is_zygote(*pid)).collect()
+    // Of one that is dead, or dies just now, nobody knows what it was.
+    let workers = processes::children().into_iter().filter(|pid| !processes::is_zygote(*pid));
+    workers.filter(|pid| processes::is_alive(*pid)).collect()
 }
 
 /// Ends a pool; nothing of it is left then, not even a zombie.

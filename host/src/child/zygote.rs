@@ -21,6 +21,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 pub(super) fn run(control: UnixStream) -> io::Result<()> {
+    let _ = set_name(c"sandpool-zygote");
     before_walls();
     walls::offer_to_oom_killer();
     send(&control, &Hello::ours())?;

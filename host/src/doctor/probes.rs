@@ -7,7 +7,7 @@ use crate::process::{Child, Ended, Program, Role, fds, spawn};
 use crate::wire::control::{Hello, receive, send};
 use crate::wire::probe::{Behind, Like, ProbeAnswer, ProbeSetup, Task};
 use rustix::event::{PollFd, PollFlags};
-use std::io;
+use std::io::{self, Read as _};
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -86,17 +86,20 @@ impl Probes {
             socket: self.socket.clone(),
         };
         send(control, &setup)?;
+        let mut bytes = [0; 4096];
+        let mut heard: &[u8] = &[];
         if like == Like::Forked {
             poll_until(&mut [PollFd::new(control, PollFlags::IN)], Some(Instant::now() + PATIENCE));
-            let mut bytes = [0; 4096];
             let (len, sender) = fds::receive_attested(control, &mut bytes)?;
-            match (receive(bytes.get(..len).unwrap_or_default())?, sender) {
+            // What the copy says next may have come along.
+            heard = bytes.get(..len).unwrap_or_default();
+            match (receive(&mut heard)?, sender) {
                 // The one that made it ends by itself.
                 (ProbeAnswer::Forked, Some(copy)) => child = Child::adopt(copy)?,
                 (said, _) => return Ok((child, Some(said))),
             }
         }
-        let said = match receive(control) {
+        let said = match receive(heard.chain(control)) {
             Ok(said) => Some(said),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,

@@ -109,7 +109,7 @@ impl Nursery {
         };
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { state: Mutex::new(state), bell });
-        let thread = std::thread::Builder::new().name("sandpool-nursery".to_owned());
+        let thread = std::thread::Builder::new().name("sandpool-zygote".to_owned());
         let theirs = Arc::clone(&shared);
         let thread = thread.spawn(move || theirs.run(&recipe))?;
         let thread = Mutex::new(Some(thread));
