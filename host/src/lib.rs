@@ -38,6 +38,7 @@
 //! * `stream`: [`Imap`] is a `futures_core::Stream`; adds no runtime.
 
 mod artifact;
+mod buffers;
 mod cache;
 mod call;
 mod child;
@@ -49,6 +50,7 @@ mod compiled;
 mod description;
 pub mod doctor;
 mod event;
+mod fences;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;

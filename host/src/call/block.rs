@@ -3,6 +3,7 @@
 //! They lie here as they travel, so that handing a run over is one copy. This module must not know
 //! calls or workers.
 
+use crate::buffers::Buffer;
 use crate::ring::frame::{Frames, append};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,14 +21,21 @@ pub(crate) struct Block {
     first: u64,
     /// Where the frame of each item ends in `bytes`.
     ends: Vec<usize>,
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
 impl Block {
     pub(crate) fn starting_at(first: u64) -> Self {
-        Self { first, ends: Vec::new(), bytes: Vec::new() }
+        Self { first, ends: Vec::new(), bytes: Buffer::default() }
     }
 
+    /// An empty one that will hold about as much as this one.
+    pub(crate) fn next(&self, first: u64) -> Self {
+        let bytes = Buffer::for_about(self.bytes.len());
+        Self { first, ends: Vec::with_capacity(self.ends.len().min(FULL_ITEMS)), bytes }
+    }
+
+    #[cfg(test)]
     pub(crate) fn push(&mut self, item: &[u8]) {
         let pushed = self.push_with(|out| {
             out.extend_from_slice(item);
@@ -45,6 +53,18 @@ impl Block {
         append(&mut self.bytes, encode)?;
         self.ends.push(self.bytes.len());
         Ok(())
+    }
+
+    /// A block of one item, whose frame is given.
+    pub(super) fn of_frame(first: u64, frame: Buffer) -> Self {
+        Self { first, ends: vec![frame.len()], bytes: frame }
+    }
+
+    /// Appends an item whose frame consists of these words.
+    #[inline]
+    pub(super) fn push_words(&mut self, words: impl Iterator<Item = [u8; 8]>) {
+        words.for_each(|word| self.bytes.extend_from_slice(&word));
+        self.ends.push(self.bytes.len());
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Worth of work in one chunk: long against a hand-over (some 10 µs), short against a human.
 const TARGET: Duration = Duration::from_millis(1);
 /// Most items of one automatic chunk.
-const MOST: usize = 4096;
+const MOST: usize = 8192;
 /// From this cost on an item is not handed over before its worker is free: the gap between two
 /// items is below a thousandth, and an item that waits behind another could have run elsewhere.
 const SLOW: Duration = Duration::from_millis(20);
@@ -61,26 +61,48 @@ impl Cost {
 /// What a keeper should do next for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Items of the next chunk.
+    /// Items that are handed over next.
     pub(crate) items: usize,
-    /// Items that may be outstanding when it is handed over.
+    /// Items that may be outstanding when they are.
     pub(crate) ahead: usize,
+    /// Fewer than this are not worth it while others are outstanding.
+    pub(crate) least: usize,
+}
+
+/// What a call has for its workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Supply {
+    /// Items that wait.
+    pub(crate) queued: usize,
+    /// Workers that they wait for.
+    pub(crate) processes: usize,
+    /// Whether more may come, and then how many at most are out at a time.
+    pub(crate) window: Option<u64>,
 }
 
 impl Chunk {
-    /// Plans the next chunk when `queued` items wait for `processes` workers.
-    pub(crate) fn plan(self, cost: &Cost, queued: usize, processes: usize, last: bool) -> Plan {
-        let items = match self {
-            Self::Size(size) => size.get(),
-            Self::Auto => {
-                // Towards the end chunks shrink, so that all workers finish together.
-                let shares = if last { 2 * processes } else { processes };
-                cost.ideal().min(queued.div_ceil(shares.max(1))).max(1)
-            }
+    /// Plans what to hand over next.
+    pub(crate) fn plan(self, cost: &Cost, supply: Supply) -> Plan {
+        let Supply { queued, processes, window } = supply;
+        let processes = processes.max(1);
+        let ideal = cost.ideal();
+        // Towards the end there is less of it, so that all workers finish together.
+        let shares = if window.is_none() { 2 * processes } else { processes };
+        let share = ideal.min(queued.div_ceil(shares)).max(1);
+        let (items, one) = match self {
+            // As many whole chunks as fit: they can be taken back one by one, and a hand-over for
+            // each would cost more than quick items do.
+            Self::Size(size) => ((share / size).max(1).saturating_mul(size.get()), size.get()),
+            Self::Auto => (share, 1),
         };
         let slow = cost.per_item().is_none_or(|cost| cost >= SLOW);
-        let ahead = if slow { 0 } else { items.div_ceil(2) };
-        Plan { items, ahead }
+        if slow {
+            return Plan { items, ahead: 0, least: 1 };
+        }
+        // A call whose input is slower than its workers is not to be given out in crumbs.
+        let part = |window: u64| usize::try_from(window).unwrap_or(usize::MAX) / (4 * processes);
+        let least = window.map_or(1, |window| part(window).min(ideal / 4).max(1));
+        Plan { items, ahead: ideal.max(one).div_ceil(2), least }
     }
 
     /// Items of a chunk as it is now, for the default window.
@@ -102,25 +124,40 @@ mod tests {
         cost
     }
 
+    fn plan(chunk: Chunk, nanos: u64, queued: usize, window: Option<u64>) -> Plan {
+        chunk.plan(&cost(nanos), Supply { queued, processes: 2, window })
+    }
+
     #[test]
     fn unknown_and_slow_items_travel_alone_and_are_not_prefetched() {
-        let alone = Plan { items: 1, ahead: 0 };
-        assert_eq!(Chunk::Auto.plan(&Cost::default(), 1000, 2, false), alone);
-        assert_eq!(Chunk::Auto.plan(&cost(100_000_000), 1000, 2, false), alone);
+        let alone = Plan { items: 1, ahead: 0, least: 1 };
+        let supply = Supply { queued: 1000, processes: 2, window: Some(u64::MAX) };
+        assert_eq!(Chunk::Auto.plan(&Cost::default(), supply), alone);
+        assert_eq!(plan(Chunk::Auto, 100_000_000, 1000, Some(u64::MAX)), alone);
     }
 
     #[test]
     fn quick_items_travel_together_and_fewer_of_them_at_the_end() {
-        assert_eq!(Chunk::Auto.plan(&cost(100), 1_000_000, 2, false).items, MOST);
-        assert_eq!(Chunk::Auto.plan(&cost(10_000), 1_000_000, 2, false).items, 100);
-        assert_eq!(Chunk::Auto.plan(&cost(100), 100, 2, true).items, 25);
-        assert_eq!(Chunk::Auto.plan(&cost(100), 0, 2, true).items, 1);
+        assert_eq!(plan(Chunk::Auto, 10, 1_000_000, Some(u64::MAX)).items, MOST);
+        assert_eq!(plan(Chunk::Auto, 10_000, 1_000_000, Some(u64::MAX)).items, 100);
+        assert_eq!(plan(Chunk::Auto, 100, 100, None).items, 25);
+        assert_eq!(plan(Chunk::Auto, 100, 0, None).items, 1);
     }
 
     #[test]
-    fn an_explicit_size_is_honoured() {
+    fn crumbs_are_not_handed_over_behind_others_but_in_a_small_window() {
+        assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(u64::MAX)).least, 25);
+        assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(64)).least, 8);
+        assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(1)).least, 1);
+        assert_eq!(plan(Chunk::Auto, 10_000, 10, None).least, 1, "no more will come");
+    }
+
+    #[test]
+    fn an_explicit_size_is_that_of_what_travels_together() {
         let seven = Chunk::Size(NonZeroUsize::new(7).expect("not zero"));
-        assert_eq!(seven.plan(&cost(100_000_000), 2, 8, true).items, 7);
+        assert_eq!(plan(seven, 100_000_000, 2, None).items, 7);
+        assert_eq!(plan(seven, 10_000, 1000, Some(u64::MAX)).items, 98, "several at a time");
+        assert_eq!(plan(seven, 10_000, 10, Some(u64::MAX)).items, 7);
     }
 
     #[test]

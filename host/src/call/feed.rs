@@ -4,10 +4,13 @@
 //! the input out of its call.
 
 use super::block::Block;
+use super::wait::Room;
 use super::{Call, Stop};
+use crate::buffers::Buffer;
 use crate::description::Form;
 use crate::outcome::Failure;
 use crate::pool::error::{InputError, PoolError};
+use crate::ring::frame::append;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -54,39 +57,64 @@ pub(crate) fn start(call: &Arc<Call>, mut source: impl Source + Send + 'static) 
 }
 
 fn feed(call: &Arc<Call>, source: &mut impl Source) -> Option<InputError> {
-    let mut item = Vec::new();
-    while call.await_room() {
-        item.clear();
-        match pull(source, &mut item) {
-            Step::Item => {
-                if !call.accept(&item) {
-                    return None;
-                }
-            }
-            // The type is wrong, not this one value: nothing of this call can fit.
-            Step::Misfit(failure) if call.accepted() == 0 && call.spec.form == Form::Binary => {
-                call.stop(Stop::Failed(PoolError::mismatch(failure.message)));
-                return None;
-            }
-            Step::Misfit(failure) => {
-                if !call.accept_failed(failure) {
-                    return None;
-                }
-            }
-            Step::End => return None,
-            Step::Failed(error) => return Some(error),
-        }
-        if item.capacity() > 1 << 20 {
-            item = Vec::new();
+    let mut frame = Buffer::default();
+    while let Some(room) = call.await_room() {
+        // The source is not used again after a panic.
+        let stride = AssertUnwindSafe(|| pull_stride(call, source, room, &mut frame));
+        match catch_unwind(stride) {
+            Ok(Stride::Over) => {}
+            Ok(Stride::End(error)) => return error,
+            Err(panic) => return Some(InputError::panicked(&*panic)),
         }
     }
     None
 }
 
-fn pull(source: &mut impl Source, out: &mut Vec<u8>) -> Step {
-    // The source is not used again after a panic.
-    catch_unwind(AssertUnwindSafe(|| source.pull(out)))
-        .unwrap_or_else(|panic| Step::Failed(InputError::panicked(&*panic)))
+/// What pulling some items ended with.
+enum Stride {
+    /// There may be more, but not without asking for room.
+    Over,
+    /// No more will come, as the input ended or failed, or nobody wants them.
+    End(Option<InputError>),
+}
+
+/// Pulls items as long as there is room for them. Each is shown before the next is pulled.
+fn pull_stride(
+    call: &Arc<Call>,
+    source: &mut impl Source,
+    room: Room,
+    frame: &mut Buffer,
+) -> Stride {
+    let Room { mut items, mut bytes } = room;
+    while items > 0 && bytes > 0 && !call.calls_feeder() {
+        frame.clear();
+        let mut step = Step::End;
+        // If it is no item, the frame is not used.
+        let _ = append(frame, |out| {
+            step = source.pull(out);
+            if matches!(step, Step::Item) { Ok(()) } else { Err(()) }
+        });
+        let len = frame.len() as u64;
+        match step {
+            Step::Item if call.show(frame) => {}
+            Step::Item => return Stride::End(None),
+            // The type is wrong, not this one value: nothing of this call can fit.
+            Step::Misfit(failure) if call.spec.form == Form::Binary && call.accepted() == 0 => {
+                call.stop(Stop::Failed(PoolError::mismatch(failure.message)));
+                return Stride::End(None);
+            }
+            Step::Misfit(failure) => {
+                if !call.accept_failed(failure) {
+                    return Stride::End(None);
+                }
+            }
+            Step::End => return Stride::End(None),
+            Step::Failed(error) => return Stride::End(Some(error)),
+        }
+        items -= 1;
+        bytes = bytes.saturating_sub(len);
+    }
+    Stride::Over
 }
 
 /// Brings the whole input of an eager call in, on the caller's thread. Work begins with the first
@@ -140,7 +168,8 @@ pub(crate) fn drain(call: &Arc<Call>, source: &mut impl Source) -> Result<(), Po
 }
 
 fn flush(call: &Arc<Call>, block: &mut Block, next: u64) -> bool {
-    let full = std::mem::replace(block, Block::starting_at(next));
+    let next = block.next(next);
+    let full = std::mem::replace(block, next);
     full.is_empty() || call.accept_block(full)
 }
 

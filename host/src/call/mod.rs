@@ -6,23 +6,27 @@
 //! when, besides, no keeper holds an item of it. Its lock is held for a few moves of memory only:
 //! inputs are pulled, items encoded and results decoded outside of it.
 
+mod accept;
 pub(crate) mod block;
 pub(crate) mod chunk;
 pub(crate) mod feed;
+pub(crate) mod intake;
 pub(crate) mod run;
 pub(crate) mod spec;
+pub(crate) mod stock;
 pub(crate) mod store;
 pub(crate) mod wait;
 
 use crate::event::Tally;
-use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
+use crate::outcome::TaskErrorKind;
 use crate::pool::core::Core;
 use crate::pool::error::{InputError, PoolError};
 use block::{Block, Span, SpanQueue};
-use chunk::{Cost, Plan};
+use chunk::{Cost, Plan, Supply};
+use intake::Intake;
 use run::Run;
 use spec::Spec;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -38,8 +42,10 @@ pub(crate) struct Call {
     changed: Condvar,
     /// Room in the window.
     room: Condvar,
-    /// Items that a keeper could take. Kept beside the lock for a keeper's quick look.
-    queued: AtomicUsize,
+    /// What the feeder has shown, and is not accepted yet.
+    intake: Intake,
+    /// The feeder must take the lock before it shows another item.
+    feeder_called: AtomicBool,
     /// Set with `stop`, for a quick look.
     stopped: AtomicBool,
     /// No other call of this process has it: an address would be used again.
@@ -66,7 +72,8 @@ struct Inner {
     stop: Option<Stop>,
     cost: Cost,
     wakers: Vec<Waker>,
-    waiting: usize,
+    /// Those who wait for outcomes, and those who wait for the end.
+    waiting: [usize; 2],
     /// The feeder waits for room.
     feeder_waits: bool,
     /// False while callbacks have yet to run.
@@ -119,7 +126,12 @@ pub(crate) struct Handover {
     /// Items that may still be outstanding when the next chunk is taken.
     pub(crate) ahead: usize,
     pub(crate) per_item: Option<Duration>,
+    /// A moment later there will be more.
+    pub(crate) streams: bool,
 }
+
+/// So many quick items at once are a stream of them.
+const STREAM: usize = 8;
 
 /// Calls so far, of all pools.
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -138,7 +150,7 @@ impl Call {
             stop: None,
             cost: Cost::default(),
             wakers: Vec::new(),
-            waiting: 0,
+            waiting: [0; 2],
             feeder_waits: false,
             callbacks_done: !spec.callbacks,
             callback_panic: None,
@@ -152,7 +164,8 @@ impl Call {
             inner: Mutex::new(inner),
             changed: Condvar::new(),
             room: Condvar::new(),
-            queued: AtomicUsize::new(0),
+            intake: Intake::default(),
+            feeder_called: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             id: CALLS.fetch_add(1, Ordering::Relaxed),
             virtual_time: AtomicU64::new(0),
@@ -165,9 +178,14 @@ impl Call {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a feeder shows its items.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.spec.window.is_some()
+    }
+
     /// Whether a keeper may find something here.
     pub(crate) fn may_have_items(&self) -> bool {
-        self.queued.load(Ordering::SeqCst) > 0
+        self.intake.stock.has_items()
     }
 
     // ---- towards the workers ----
@@ -175,17 +193,22 @@ impl Call {
     /// Takes the next items, at most `most`, for a worker that has `outstanding` items before it.
     pub(crate) fn take(&self, outstanding: usize, most: usize) -> Option<Handover> {
         let mut inner = self.lock();
+        self.absorb(&mut inner);
         if inner.stop.is_some() || self.gates(&inner) {
             return None;
         }
-        let queued = inner.pending.items() + inner.open.len();
-        let last = !matches!(inner.input, Input::Open);
-        let mut plan = self.spec.chunk.plan(&inner.cost, queued, self.core.processes(), last);
+        let open = matches!(inner.input, Input::Open);
+        let supply = Supply {
+            queued: inner.pending.items() + inner.open.len(),
+            processes: self.core.processes(),
+            window: open.then(|| self.window_items(&inner)),
+        };
+        let mut plan = self.spec.chunk.plan(&inner.cost, supply);
         if inner.is_full(&self.spec) && !self.core.someone_joins() {
             // Only the item that all results wait for is let through, not its whole chunk.
-            plan = Plan { items: 1, ahead: 0 };
+            plan = Plan { items: 1, ahead: 0, least: 1 };
         }
-        if outstanding > plan.ahead {
+        if outstanding > plan.ahead || (outstanding > 0 && plan.items < plan.least) {
             return None;
         }
         if inner.pending.items() == 0 {
@@ -195,7 +218,9 @@ impl Call {
         inner.in_flight += span.len();
         let per_item = inner.cost.per_item();
         self.note_queued(&inner);
-        Some(Handover { span, ahead: plan.ahead, per_item })
+        // Of quick items that come in numbers, more are about to come.
+        let streams = open && plan.ahead > 0 && span.len() >= STREAM;
+        Some(Handover { span, ahead: plan.ahead, per_item, streams })
     }
 
     /// Takes back items that were not started, to the front of the queue.
@@ -236,8 +261,13 @@ impl Call {
         if stops {
             self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
         }
-        // Ends make room for bytes, and a better estimate makes the window wider.
+        // Ends make room for bytes, and a better estimate makes the window wider; but results may
+        // be larger than the items were.
+        self.absorb(&mut inner);
         self.wake_feeder(&inner);
+        if inner.is_crowded(&self.spec) {
+            self.call_feeder();
+        }
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.virtual_time.fetch_add(nanos, Ordering::Relaxed);
         self.leave(inner);
@@ -283,85 +313,6 @@ impl Call {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    // ---- from the input ----
-
-    /// Accepts one encoded item. False if the call or its input was stopped.
-    fn accept(&self, item: &[u8]) -> bool {
-        let mut inner = self.lock();
-        if !inner.is_accepting() {
-            return false;
-        }
-        if inner.open.is_full() || inner.open.is_empty() {
-            inner.close_block();
-        }
-        let before = inner.open.size();
-        inner.open.push(item);
-        inner.item_bytes += (inner.open.size() - before) as u64;
-        inner.store.accept(1);
-        self.note_queued(&inner);
-        // Before anybody can end it.
-        self.core.stats.submitted(1);
-        drop(inner);
-        self.core.wake_idle();
-        true
-    }
-
-    /// Accepts a block of encoded items, whose first index must be the next one.
-    fn accept_block(&self, block: Block) -> bool {
-        let mut inner = self.lock();
-        if !inner.is_accepting() {
-            return false;
-        }
-        let items = block.len();
-        inner.close_block();
-        inner.item_bytes += block.size() as u64;
-        inner.store.accept(items);
-        inner.pending.push_back(Span::whole(block));
-        self.note_queued(&inner);
-        self.core.stats.submitted(items as u64);
-        drop(inner);
-        if !self.spec.driven {
-            self.core.wake_idle();
-        }
-        true
-    }
-
-    /// Accepts an item that ends at once, because it could not be encoded.
-    fn accept_failed(self: &Arc<Self>, failure: Failure) -> bool {
-        let mut inner = self.lock();
-        if !inner.is_accepting() {
-            return false;
-        }
-        // The open block holds neighbours only.
-        inner.close_block();
-        let index = inner.store.accepted();
-        inner.store.accept(1);
-        let error = TaskError::new(index, 0, failure, Logs::default());
-        let mut tally = Tally::default();
-        inner.store.end(Run::failed(error), |ended| {
-            tally.hear(ended);
-        });
-        self.core.stats.submitted(1);
-        self.core.stats.add(&tally);
-        if self.spec.fail_fast {
-            self.stop_locked(&mut inner, Stop::Cancelled { kill_at: Instant::now() });
-        }
-        self.leave(inner);
-        if self.spec.fail_fast {
-            self.core.wake_busy();
-        }
-        true
-    }
-
-    /// The input is over: it ended, or failed with `error`.
-    pub(crate) fn end_input(self: &Arc<Self>, error: Option<InputError>) {
-        let mut inner = self.lock();
-        if matches!(inner.input, Input::Open) {
-            inner.input = error.map_or(Input::Ended, Input::Failed);
-        }
-        self.leave(inner);
-    }
-
     // ---- ends ----
 
     /// Ends the call before its time: items that have not ended end now.
@@ -386,8 +337,10 @@ impl Call {
             Stop::Terminated | Stop::Failed(_) => (TaskErrorKind::Terminated, None),
             Stop::Expired(limit) => (TaskErrorKind::TimedOut, Some(limit)),
         };
+        self.absorb(inner);
         inner.stop = Some(stop);
         self.stopped.store(true, Ordering::SeqCst);
+        self.call_feeder();
         inner.pending.clear();
         inner.open = Block::default();
         inner.item_bytes = 0;
@@ -407,7 +360,12 @@ impl Call {
         let over = !inner.over && inner.is_complete() && inner.in_flight == 0;
         inner.over |= over;
         let wakers = std::mem::take(&mut inner.wakers);
-        let waiting = inner.waiting > 0;
+        let complete = inner.is_complete();
+        let waiting = match inner.waiting {
+            [0, 0] => false,
+            [0, _] => complete,
+            _ => complete || inner.store.has_next(),
+        };
         drop(inner);
         if waiting {
             self.changed.notify_all();
@@ -421,7 +379,7 @@ impl Call {
     }
 
     fn note_queued(&self, inner: &Inner) {
-        self.queued.store(inner.pending.items() + inner.open.len(), Ordering::SeqCst);
+        self.intake.stock.queued(inner.pending.items() + inner.open.len());
     }
 }
 
@@ -441,7 +399,7 @@ impl Tally {
 impl Inner {
     /// Moves the open block to where keepers take from.
     fn close_block(&mut self) {
-        let next = Block::starting_at(self.store.accepted());
+        let next = self.open.next(self.store.accepted());
         let block = std::mem::replace(&mut self.open, next);
         if !block.is_empty() {
             self.pending.push_back(Span::whole(block));
@@ -456,6 +414,12 @@ impl Inner {
     fn is_complete(&self) -> bool {
         let closed = !matches!(self.input, Input::Open);
         closed && self.store.ended() == self.store.accepted()
+    }
+
+    /// Whether items and results fill the window.
+    fn is_crowded(&self, spec: &Spec) -> bool {
+        let held = self.item_bytes + self.result_bytes;
+        spec.window.as_ref().is_some_and(|window| held >= window.bytes)
     }
 
     /// Whether the results that are here fill the window.

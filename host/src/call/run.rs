@@ -4,6 +4,7 @@
 //! This module must not know calls or workers. Only what was checked comes here, but it is read
 //! with care all the same.
 
+use crate::buffers::Buffer;
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
 use crate::ring::frame::{Head, ResultKind};
 use std::ops::Range;
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// Results of a worker: their frames, and what there is to know besides values.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    frames: Vec<u8>,
+    frames: Buffer,
     /// What the few that are more than a value have, by where their frames start.
     notes: Vec<(usize, Note)>,
 }
@@ -29,7 +30,7 @@ pub(crate) enum Note {
 
 impl Results {
     /// Frames that were checked, with a note for each that is not just a value, in order.
-    pub(crate) fn new(frames: Vec<u8>, notes: Vec<(usize, Note)>) -> Self {
+    pub(crate) fn new(frames: Buffer, notes: Vec<(usize, Note)>) -> Self {
         Self { frames, notes }
     }
 }
@@ -200,7 +201,8 @@ impl Run {
     }
 
     /// The next outcome.
-    #[inline]
+    // Returned through memory, it is written in words and read in pairs of them, which stalls.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Out<'_>> {
         if self.len == 0 {
             return None;
@@ -220,7 +222,7 @@ impl Run {
 
 impl Results {
     /// Reads the frame at `at` and moves on, past its note too if it has one.
-    #[inline]
+    #[inline(always)]
     fn read<'a>(
         self: &'a Arc<Self>,
         at: &mut usize,
@@ -294,7 +296,7 @@ mod tests {
         frames.extend(frame(ResultKind::Failure, b"a report"));
         frames.extend(frame(ResultKind::Value, b""));
         let (frames_end, notes_end) = (frames.len(), notes.len());
-        let results = Arc::new(Results::new(frames, notes));
+        let results = Arc::new(Results::new(frames.into(), notes));
         Run::told((10, 4, 2), &results, 0..frames_end, 0..notes_end)
     }
 

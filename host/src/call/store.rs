@@ -106,6 +106,12 @@ impl Store {
         self.runs.insert(key, run);
     }
 
+    /// Whether there are outcomes to give out.
+    pub(crate) fn has_next(&self) -> bool {
+        let first = self.runs.first_key_value();
+        first.is_some_and(|(key, _)| self.order == Order::Completion || *key == self.next)
+    }
+
     /// Gives out the next outcomes, if they are there.
     pub(crate) fn pop(&mut self) -> Option<Run> {
         let first = self.runs.first_entry()?;

@@ -20,6 +20,23 @@ pub(crate) enum Next {
     End,
 }
 
+/// What a feeder may pull before it has to ask again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) items: u64,
+    /// After so many bytes it asks again, too.
+    pub(super) bytes: u64,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    /// The next outcomes, or the end.
+    Outcomes,
+    /// That the call is complete, or ready.
+    End,
+}
+
 /// What ended a whole call, for handles.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -34,22 +51,23 @@ impl Call {
     fn wait_until<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner>,
+        what: Awaited,
         deadline: Option<Instant>,
     ) -> Option<MutexGuard<'a, Inner>> {
-        inner.waiting += 1;
+        inner.waiting[what as usize] += 1;
         let mut inner = match deadline {
             None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    inner.waiting -= 1;
+                    inner.waiting[what as usize] -= 1;
                     return None;
                 }
                 let waited = self.changed.wait_timeout(inner, left);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        inner.waiting -= 1;
+        inner.waiting[what as usize] -= 1;
         Some(inner)
     }
 
@@ -60,7 +78,7 @@ impl Call {
             if let Some(next) = self.look(&mut inner) {
                 return Some(next);
             }
-            inner = self.wait_until(inner, deadline)?;
+            inner = self.wait_until(inner, Awaited::Outcomes, deadline)?;
         }
     }
 
@@ -143,41 +161,69 @@ impl Call {
         }
     }
 
-    fn window_items(&self, inner: &Inner) -> u64 {
+    pub(super) fn window_items(&self, inner: &Inner) -> u64 {
         let chunk = self.spec.chunk.size(&inner.cost);
         let ahead = chunk.saturating_mul(4).saturating_mul(self.core.processes());
         let default = ahead.max(64) as u64;
         self.spec.window.as_ref().map_or(u64::MAX, |window| window.items.unwrap_or(default))
     }
 
-    fn has_room(&self, inner: &Inner) -> bool {
-        let Some(window) = &self.spec.window else { return true };
-        if window.open.load(Ordering::SeqCst) || self.core.someone_joins() {
-            // Results are kept or thrown away; items are still pulled no faster than they run.
-            let waiting = inner.store.accepted() - inner.store.ended();
-            let room = waiting < self.window_items(inner) && inner.item_bytes < window.bytes;
-            return waiting == 0 || room;
+    /// What may be pulled now, if anything.
+    fn room(&self, inner: &Inner) -> Option<Room> {
+        let Some(window) = &self.spec.window else {
+            return Some(Room { items: u64::MAX, bytes: u64::MAX });
+        };
+        let released = window.open.load(Ordering::SeqCst) || self.core.someone_joins();
+        // Released, results are kept or thrown away; items are still pulled no faster than they run.
+        let (used, held) = match released {
+            true => (inner.store.accepted() - inner.store.ended(), inner.item_bytes),
+            false => {
+                let used = inner.store.accepted() - inner.yielded;
+                (used, inner.item_bytes + inner.result_bytes)
+            }
+        };
+        if used == 0 {
+            let bytes = window.bytes.saturating_sub(held).max(1);
+            return Some(Room { items: self.window_items(inner).max(1), bytes });
         }
-        let used = inner.store.accepted() - inner.yielded;
-        used == 0
-            || (used < self.window_items(inner)
-                && inner.item_bytes + inner.result_bytes < window.bytes)
+        let room = Room {
+            items: self.window_items(inner).saturating_sub(used),
+            bytes: window.bytes.saturating_sub(held),
+        };
+        (room.items > 0 && room.bytes > 0).then_some(room)
     }
 
-    /// Feeder: waits until one more item may be pulled. False if none will be wanted.
-    pub(super) fn await_room(&self) -> bool {
+    fn has_room(&self, inner: &Inner) -> bool {
+        self.room(inner).is_some()
+    }
+
+    /// Feeder: waits until items may be pulled, and tells how many. `None` if none will be wanted.
+    pub(super) fn await_room(&self) -> Option<Room> {
         let mut inner = self.lock();
         loop {
+            self.absorb(&mut inner);
+            self.feeder_called.store(false, Ordering::Relaxed);
             if !inner.is_accepting() {
-                return false;
+                return None;
             }
-            if self.has_room(&inner) {
-                return true;
+            if let Some(room) = self.room(&inner) {
+                return Some(room);
             }
             inner.feeder_waits = true;
             inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
             inner.feeder_waits = false;
         }
+    }
+
+    /// Makes the feeder ask for room before its next item: there may be less, or none any more.
+    pub(super) fn call_feeder(&self) {
+        self.feeder_called.store(true, Ordering::Relaxed);
+    }
+
+    /// Feeder: whether it must ask for room now.
+    #[inline]
+    pub(super) fn calls_feeder(&self) -> bool {
+        self.feeder_called.load(Ordering::Relaxed)
     }
 
     /// Nobody holds the window any more: someone joins, or the results are not wanted.
@@ -202,7 +248,7 @@ impl Call {
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> bool {
         let mut inner = self.lock();
         while !(inner.is_complete() && inner.callbacks_done) {
-            match self.wait_until(inner, deadline) {
+            match self.wait_until(inner, Awaited::End, deadline) {
                 Some(again) => inner = again,
                 None => return false,
             }
@@ -223,7 +269,7 @@ impl Call {
     pub(crate) fn wait_complete(&self) {
         let mut inner = self.lock();
         while !inner.is_complete() {
-            match self.wait_until(inner, None) {
+            match self.wait_until(inner, Awaited::End, None) {
                 Some(again) => inner = again,
                 None => return,
             }
@@ -267,7 +313,7 @@ impl Call {
             if !taken.is_empty() || inner.is_complete() {
                 return taken;
             }
-            match self.wait_until(inner, None) {
+            match self.wait_until(inner, Awaited::Outcomes, None) {
                 Some(again) => inner = again,
                 None => return taken,
             }
@@ -276,7 +322,9 @@ impl Call {
 
     /// Items that were pulled from the input so far.
     pub(crate) fn accepted(&self) -> u64 {
-        self.lock().store.accepted()
+        let mut inner = self.lock();
+        self.absorb(&mut inner);
+        inner.store.accepted()
     }
 }
 

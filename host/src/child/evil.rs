@@ -12,7 +12,7 @@
 mod orders;
 
 use super::serve::Run;
-use crate::guest::Item;
+use crate::guest::{Item, Reply};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use crate::process::sys;
 use crate::ring::Region;
@@ -225,7 +225,7 @@ impl<G: Run> Run for Worker<'_, G> {
         self.guest.prepare()
     }
 
-    fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+    fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure> {
         if let Some(mark) =
             usize::try_from(item.index).ok().and_then(|at| self.plan.journal?.get(at))
         {
@@ -239,8 +239,8 @@ impl<G: Run> Run for Worker<'_, G> {
         };
         self.done = Some(number);
         output.clear();
-        output.extend_from_slice(item.bytes);
-        self.act(deed, output)
+        output.bytes.extend_from_slice(item.bytes);
+        self.act(deed, &mut output.bytes)
     }
 
     fn take_logs(&mut self) -> Option<Logs> {

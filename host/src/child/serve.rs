@@ -2,7 +2,7 @@
 //!
 //! This module must not know processes or engines, so that it can be tested with neither.
 
-use crate::guest::{Guest, Item};
+use crate::guest::{Guest, Item, Reply};
 use crate::outcome::{Failure, Logs};
 use crate::ring::WorkerRing;
 use crate::ring::frame::{Context, ResultKind};
@@ -16,7 +16,7 @@ pub(crate) trait Run {
     /// Prepares an instance.
     fn prepare(&mut self) -> Result<(), Failure>;
     /// Runs an item; on success `output` is its result.
-    fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure>;
+    fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure>;
     /// What the item wrote.
     fn take_logs(&mut self) -> Option<Logs>;
 }
@@ -30,7 +30,7 @@ impl Run for Guest {
         self.prepare()
     }
 
-    fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+    fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure> {
         self.run(item, output)
     }
 
@@ -52,7 +52,7 @@ pub(crate) fn serve(ring: &mut WorkerRing, guest: &mut impl Run) -> Stop {
 
 #[derive(Default)]
 struct Buffers {
-    output: Vec<u8>,
+    output: Reply,
     report: Vec<u8>,
 }
 
@@ -91,11 +91,15 @@ fn run_one(
     let logs = guest.take_logs().filter(|logs| !logs.is_empty());
     match ran {
         Ok(()) => match logs {
-            None => ring.publish(claimed, ResultKind::Value, &[output]),
+            None => ring.publish_value(claimed, &output.bytes, &output.body),
             Some(logs) => {
                 report.clear();
                 report::encode_logs(&logs, report);
-                ring.publish(claimed, ResultKind::LoggedValue, &[report, output])
+                ring.publish(
+                    claimed,
+                    ResultKind::LoggedValue,
+                    &[report, &output.bytes, &output.body],
+                )
             }
         },
         Err(failure) => {
@@ -109,9 +113,9 @@ fn run_one(
 }
 
 /// Gives back what one large result needed: the small ones after it must not pay for it.
-fn give_back(buffer: &mut Vec<u8>) {
+fn give_back(reply: &mut Reply) {
     const KEPT: usize = 1 << 20;
-    if buffer.capacity() > KEPT {
-        *buffer = Vec::new();
+    if reply.bytes.capacity() > KEPT || reply.body.capacity() > 0 {
+        *reply = Reply::default();
     }
 }

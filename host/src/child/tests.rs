@@ -2,7 +2,7 @@
 
 use super::serve::{Run, serve};
 use crate::description::Form;
-use crate::guest::Item;
+use crate::guest::{Item, Reply};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use crate::process::fds::bell_pipe;
 use crate::ring::frame::{Context, Frames, ResultKind, append};
@@ -39,7 +39,7 @@ impl Run for Fake {
         outcome
     }
 
-    fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+    fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure> {
         let text = String::from_utf8_lossy(item.bytes).into_owned();
         self.diary.lock().unwrap().push(format!("{} {text}", item.index));
         output.clear();
@@ -51,7 +51,7 @@ impl Run for Fake {
             self.prepared = false;
             return Err(Failure::new(TaskErrorKind::Trapped, "on purpose"));
         }
-        output.extend(item.bytes.iter().rev());
+        output.bytes.extend(item.bytes.iter().rev());
         Ok(())
     }
 
@@ -105,7 +105,9 @@ impl Host {
 
     fn next(&mut self) -> (ResultKind, Vec<u8>) {
         loop {
-            self.ring.take(&mut self.inbox).unwrap();
+            if self.ring.take(&mut self.inbox).unwrap() {
+                rustix::io::write(self.bell.as_ref().unwrap(), &[1]).unwrap();
+            }
             if let Some(found) = self.ring.find(&self.inbox, 0).unwrap() {
                 if found.kind != ResultKind::Fatal {
                     self.ring.end(1).unwrap();

@@ -39,7 +39,13 @@ macro_rules! fixed_width {
     ($($name:ident),*) => {
         $(#[inline]
         pub(crate) fn $name(&mut self) -> Result<$name, Mismatch> {
-            self.array().map($name::from_le_bytes)
+            // Here and not in a function that returns the bytes: those were put together from
+            // pieces, which cost as much as a whole call of a trivial function.
+            let Some((head, rest)) = self.rest.split_first_chunk() else {
+                return Err(self.short(size_of::<$name>()));
+            };
+            self.rest = rest;
+            Ok($name::from_le_bytes(*head))
         })*
     };
 }
@@ -133,7 +139,7 @@ impl<'b> Reader<'b> {
     /// # Errors
     /// A mismatch if bytes remain.
     #[inline]
-    pub(crate) fn finish(self) -> Result<(), Mismatch> {
+    pub(crate) fn finish(&self) -> Result<(), Mismatch> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.long()) }
     }
 
@@ -144,15 +150,6 @@ impl<'b> Reader<'b> {
             1 => Ok(true),
             byte => Err(Mismatch::expected(format_args!("{what}, 0 or 1"), byte)),
         }
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Mismatch> {
-        let Some((head, rest)) = self.rest.split_first_chunk() else {
-            return Err(self.short(N));
-        };
-        self.rest = rest;
-        Ok(*head)
     }
 
     #[inline]
@@ -206,8 +203,14 @@ impl Writer<'_> {
     /// # Errors
     /// A mismatch if there are more than 2³² - 1 bytes.
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), Mismatch> {
-        self.0.extend_from_slice(&count(value.len())?);
+        self.count(value.len())?;
         self.0.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Writes the count of a list whose elements follow.
+    pub(crate) fn count(&mut self, elements: usize) -> Result<(), Mismatch> {
+        self.0.extend_from_slice(&count(elements)?);
         Ok(())
     }
 

@@ -91,7 +91,7 @@ impl<'a> Input<'a> {
     }
 
     /// Checks that all was read.
-    pub(super) fn end(self) -> Result<(), Stop> {
+    pub(super) fn end(&self) -> Result<(), Stop> {
         match self {
             Self::Binary(reader) => Ok(reader.finish()?),
             Self::Raw(_) => Ok(()),
@@ -99,18 +99,52 @@ impl<'a> Input<'a> {
     }
 }
 
+/// What an item gave, in its form: one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) bytes: Vec<u8>,
+    /// A long `list<u8>` or `string`, whose count is in front of it: copied there, a large result
+    /// would take half as long again.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        if self.body.capacity() > 0 {
+            self.body = Vec::new();
+        }
+    }
+
+    /// All of it in one piece.
+    pub(crate) fn join(&mut self) -> &mut Vec<u8> {
+        self.bytes.append(&mut self.body);
+        &mut self.bytes
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() + self.body.len()
+    }
+}
+
 /// Where the result of a call goes.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
-    pub(super) bytes: &'a mut Vec<u8>,
+    reply: &'a mut Reply,
     spelling: Spelling,
     limit: u64,
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(bytes: &'a mut Vec<u8>, spelling: Spelling, limit: u64) -> Self {
-        bytes.clear();
-        Self { bytes, spelling, limit }
+    /// `reply` must be empty.
+    pub(super) fn new(reply: &'a mut Reply, spelling: Spelling, limit: u64) -> Self {
+        Self { reply, spelling, limit }
+    }
+
+    /// Appends what is binary form, or a part of it.
+    #[inline]
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.reply.bytes.extend_from_slice(bytes);
     }
 
     pub(super) fn spelling(&self) -> Spelling {
@@ -120,7 +154,7 @@ impl<'a> Output<'a> {
     /// Where to write binary form.
     pub(super) fn binary(&mut self) -> Result<&mut Vec<u8>, Stop> {
         match self.spelling {
-            Spelling::Binary => Ok(self.bytes),
+            Spelling::Binary => Ok(&mut self.reply.bytes),
             Spelling::Raw => {
                 Err(Stop::Output("raw results need a `list<u8>` or a `string`".into()))
             }
@@ -134,24 +168,31 @@ impl<'a> Output<'a> {
             return Err(Stop::TooLarge(size));
         }
         match self.spelling {
-            Spelling::Binary => Writer(self.bytes).bytes(run).map_err(|_| Stop::TooLarge(size))?,
-            Spelling::Raw => self.bytes.extend_from_slice(run),
+            Spelling::Binary => {
+                Writer(&mut self.reply.bytes).bytes(run).map_err(|_| Stop::TooLarge(size))?;
+            }
+            Spelling::Raw => self.reply.bytes.extend_from_slice(run),
         }
         Ok(())
     }
 
-    /// As [`Output::run`], without a copy where nothing has to be in front of it.
+    /// As [`Output::run`] for the last part of a result, without a copy of a long one.
     pub(super) fn own(&mut self, run: Vec<u8>) -> Result<(), Stop> {
-        if self.spelling == Spelling::Raw && self.bytes.is_empty() {
-            *self.bytes = run;
-            return self.end();
+        const LONG: usize = 4096;
+        if run.len() < LONG {
+            return self.run(&run);
         }
-        self.run(&run)
+        if self.spelling == Spelling::Binary {
+            let counted = Writer(&mut self.reply.bytes).count(run.len());
+            counted.map_err(|_| Stop::TooLarge(run.len() as u64))?;
+        }
+        self.reply.body = run;
+        self.end()
     }
 
     /// Checks the size of what was written.
     pub(super) fn end(&self) -> Result<(), Stop> {
-        match u64::try_from(self.bytes.len()) {
+        match u64::try_from(self.reply.len()) {
             Ok(size) if size <= self.limit => Ok(()),
             size => Err(Stop::TooLarge(size.unwrap_or(u64::MAX))),
         }

@@ -166,10 +166,10 @@ fn dynamic(
     }
     for result in results {
         match result {
-            Val::I32(value) => output.bytes.extend_from_slice(&value.to_le_bytes()),
-            Val::I64(value) => output.bytes.extend_from_slice(&value.to_le_bytes()),
-            Val::F32(bits) => output.bytes.extend_from_slice(&bits.to_le_bytes()),
-            Val::F64(bits) => output.bytes.extend_from_slice(&bits.to_le_bytes()),
+            Val::I32(value) => output.put(&value.to_le_bytes()),
+            Val::I64(value) => output.put(&value.to_le_bytes()),
+            Val::F32(bits) => output.put(&bits.to_le_bytes()),
+            Val::F64(bits) => output.put(&bits.to_le_bytes()),
             _ => return Err(Stop::Output("a result of the function is no number".into())),
         }
     }
@@ -191,7 +191,7 @@ macro_rules! numbers {
                 Ok(reader.$number()?)
             }
             fn put(self, output: &mut Output<'_>) {
-                output.bytes.extend_from_slice(&self.to_le_bytes());
+                output.put(&self.to_le_bytes());
             }
         }
     )+};

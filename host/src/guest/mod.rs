@@ -30,6 +30,7 @@ use crate::codec::{Writer, json};
 use crate::description::{Form, FunctionInfo, GuestConfig, ModuleKind};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use bytes::Bytes;
+pub(crate) use call::Reply;
 use call::{Input, Output, Spelling, Stop, Waiter};
 use failure::When;
 use state::State;
@@ -61,7 +62,7 @@ pub(crate) struct Guest {
     /// The instance that serves the next item too, if instances are reused.
     live: Option<Live>,
     /// Binary form of JSON items and results.
-    scratch: (Vec<u8>, Vec<u8>),
+    scratch: (Vec<u8>, Reply),
 }
 
 /// What instances are made of, and called by.
@@ -113,7 +114,7 @@ impl Guest {
         self.clear_logs();
         let info = function_info(&plan.config, *function)?;
         let mut live = self.mold.instantiate(0, 0, None)?;
-        let mut discarded = Vec::new();
+        let mut discarded = Reply::default();
         let mut output = Output::new(&mut discarded, Spelling::Binary, u64::MAX);
         let input = Input::new(args, Spelling::Binary);
         match self.mold.call(&mut live, *function, input, &mut output) {
@@ -130,7 +131,7 @@ impl Guest {
     ///
     /// # Errors
     /// Any failure that a guest can end in.
-    pub(crate) fn run(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(crate) fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure> {
         output.clear();
         self.clear_logs();
         let plan = self.mold.plan;
@@ -138,7 +139,7 @@ impl Guest {
         match item.form {
             Form::Binary => self.execute(item, info, item.bytes, Spelling::Binary, output),
             Form::Raw => self.execute(item, info, item.bytes, Spelling::Raw, output),
-            Form::Json => self.run_json(item, info, output),
+            Form::Json => self.run_json(item, info, &mut output.bytes),
         }
     }
 
@@ -171,14 +172,14 @@ impl Guest {
             .map_err(|error| Failure::new(TaskErrorKind::BadInput, error.to_string()))
             .and_then(|()| self.execute(item, info, &params, Spelling::Binary, &mut result))
             .and_then(|()| {
-                json::print_value(failure::value_type(&info.signature), &result, output)
+                json::print_value(failure::value_type(&info.signature), result.join(), output)
                     .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))
             })
             .and_then(|()| self.check_size(output));
         params.clear();
         result.clear();
         params.shrink_to(KEPT);
-        result.shrink_to(KEPT);
+        result.bytes.shrink_to(KEPT);
         self.scratch = (params, result);
         outcome
     }
@@ -201,7 +202,7 @@ impl Guest {
         info: &FunctionInfo,
         bytes: &[u8],
         spelling: Spelling,
-        output: &mut Vec<u8>,
+        output: &mut Reply,
     ) -> Result<(), Failure> {
         if is_command(self.mold.plan.config.description.kind) {
             return self.execute_command(item, info, bytes, spelling, output);
@@ -244,11 +245,11 @@ impl Guest {
         info: &FunctionInfo,
         bytes: &[u8],
         spelling: Spelling,
-        output: &mut Vec<u8>,
+        output: &mut Reply,
     ) -> Result<(), Failure> {
         let stdin = stdin(Input::new(bytes, spelling))?;
         let mut live = self.mold.instantiate(item.index, item.attempt, Some(stdin))?;
-        let mut nothing = Vec::new();
+        let mut nothing = Reply::default();
         let mut sink = Output::new(&mut nothing, Spelling::Binary, u64::MAX);
         let input = Input::new(&[], Spelling::Binary);
         match self.mold.call(&mut live, item.function, input, &mut sink) {
@@ -258,11 +259,11 @@ impl Guest {
             Err(Stop::Failed(_)) => return Err(failure::exited(1, live.store.data())),
             Err(stop) => return Err(self.mold.judge(stop, &live, &info.signature, item.form)),
         }
-        self.mold.plan.stdout.swap(output);
+        self.mold.plan.stdout.swap(&mut output.bytes);
         if spelling == Spelling::Binary {
-            let stdout = std::mem::take(output);
-            Writer(output)
-                .bytes(&stdout)
+            std::mem::swap(&mut output.bytes, &mut output.body);
+            Writer(&mut output.bytes)
+                .count(output.body.len())
                 .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))?;
         }
         Ok(())

@@ -7,7 +7,7 @@ mod isolation;
 mod limits;
 mod refusals;
 
-use super::{Guest, Item, compile};
+use super::{Guest, Item, Reply, compile};
 use crate::artifact::Mapped;
 use crate::description::{Description, EngineSettings, Form, GuestConfig};
 use crate::limits::Limits;
@@ -71,8 +71,8 @@ impl Fixture {
         let function = u32::try_from(function).unwrap();
         let item = Item { index: self.next, attempt: 1, function, form, star, bytes };
         self.next += 1;
-        let mut output = b"left over".to_vec();
-        self.guest.run(&item, &mut output).map(|()| output)
+        let mut output = Reply { bytes: b"left over".to_vec(), body: b"this too".to_vec() };
+        self.guest.run(&item, &mut output).map(|()| std::mem::take(output.join()))
     }
 
     /// Calls with JSON parameters and gives the JSON result.

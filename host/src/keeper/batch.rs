@@ -6,6 +6,7 @@
 use super::Parting;
 use super::bounds::Bounds;
 use super::flight::{Flight, Leg};
+use crate::buffers::Buffer;
 use crate::call::run::{Note, Results, Run};
 use crate::call::{Call, Delivery};
 use crate::description::Form;
@@ -56,7 +57,7 @@ pub(super) struct Sorted {
 pub(super) fn sort(
     ring: &mut HostRing,
     flight: &mut Flight,
-    inbox: &mut Vec<u8>,
+    inbox: &mut Buffer,
     bounds: Bounds,
 ) -> Sorted {
     let observed = ring.observe();
@@ -88,19 +89,20 @@ pub(super) fn sort(
 }
 
 /// Gives each call its part of the frames, all of which are taken off.
-fn cut(inbox: &mut Vec<u8>, read: usize, piles: Vec<Pile>) -> Vec<Batch> {
+fn cut(inbox: &mut Buffer, read: usize, piles: Vec<Pile>) -> Vec<Batch> {
     if read == 0 {
         return Vec::new();
     }
-    let rest = inbox.split_off(read);
-    let mut frames = std::mem::replace(inbox, rest);
+    let rest = inbox.get(read..).unwrap_or(&[]).to_vec();
+    let mut frames = std::mem::replace(inbox, rest.into());
+    frames.truncate(read);
     let alone = piles.len() == 1;
     let part = |pile: Pile| {
         // Mostly all are of one call, and nothing is copied again. Else each call has its own, so
         // that what is kept of one keeps nothing of another.
         let own = match alone {
             true => std::mem::take(&mut frames),
-            false => frames.get(pile.from..pile.to).unwrap_or(&[]).to_vec(),
+            false => frames.get(pile.from..pile.to).unwrap_or(&[]).to_vec().into(),
         };
         pile.batch(own)
     };
@@ -252,7 +254,7 @@ impl Pile {
         });
     }
 
-    fn batch(self, frames: Vec<u8>) -> Batch {
+    fn batch(self, frames: Buffer) -> Batch {
         let results = Arc::new(Results::new(frames, self.notes));
         let run = |Stretch { index, len, attempts, frames, notes }| {
             Run::told((index, len, attempts), &results, frames, notes)

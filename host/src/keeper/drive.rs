@@ -35,8 +35,9 @@ impl Loan {
     }
 
     fn give_back(&mut self, parting: Option<Parting>) {
-        let Some(link) = self.link.take() else { return };
-        let rests = parting.is_none() && link.is_idle();
+        let Some(mut link) = self.link.take() else { return };
+        // Its thread sees to memory that is held.
+        let rests = parting.is_none() && link.is_idle() && !link.holds_memory();
         let seat = &self.core.seats[self.seat];
         seat.park(Post { link, parting });
         // An idle worker can be borrowed again without its thread ever waking.

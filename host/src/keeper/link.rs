@@ -12,6 +12,7 @@ use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
 use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
+use crate::buffers::Buffer;
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
@@ -23,6 +24,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// How often a worker is looked after that takes longer than expected, and how many items it ends
+/// in that time if they are not the cause.
+const LATE: Duration = Duration::from_millis(1);
+const CRAWL: u64 = 4;
+/// A worker without items is looked after so often, and so long a time apart, while its keeper
+/// expects more of them at any moment.
+const LOOKS: u32 = 2;
+const LINGER: Duration = Duration::from_micros(50);
+
+/// Most room that is made for a result which has not come as a whole.
+const MOST_RESERVED: usize = 64 << 20;
+
 /// One worker with all that its keeper knows of it.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -32,7 +45,7 @@ pub(crate) struct Link {
     /// What the worker has.
     pub(super) flight: Flight,
     /// The front of a result that has not come as a whole.
-    inbox: Vec<u8>,
+    inbox: Buffer,
     /// The claim that was seen last, and when it was first seen: an item's clock.
     pub(super) seen: (Count, Instant),
     /// Since when the worker's time is not accounted for.
@@ -40,10 +53,20 @@ pub(crate) struct Link {
     /// Items that may be outstanding when the next chunk is taken, and their expected cost.
     ahead: usize,
     per_item: Option<Duration>,
-    /// The chunk takes longer than expected: results are announced one by one.
+    /// The chunk takes longer than expected.
     wary: bool,
+    /// It does so because its items are slow: results are announced one by one. Else the worker has
+    /// to share its processor, and bells would only slow it down further.
+    crawls: bool,
+    /// When a worker that takes longer is looked after next, and the items that had ended on it
+    /// when it was last.
+    look: (Instant, u64),
     /// The worker rang since the last turn.
     rung: bool,
+    /// How often to look for more items before the worker counts as idle.
+    looks: u32,
+    /// The ring holds more memory than an idle worker needs, as far as was said.
+    holds_memory: bool,
 }
 
 impl Link {
@@ -54,13 +77,17 @@ impl Link {
             seat,
             worker,
             flight: Flight::default(),
-            inbox: Vec::new(),
+            inbox: Buffer::default(),
             seen: (Count::ZERO, now),
             since: now,
             ahead: 0,
             per_item: None,
             wary: false,
+            crawls: false,
+            look: (now, 0),
             rung: false,
+            looks: 0,
+            holds_memory: false,
         }
     }
 
@@ -71,6 +98,30 @@ impl Link {
     /// Whether the worker has nothing.
     pub(super) fn is_idle(&self) -> bool {
         self.flight.len() == 0
+    }
+
+    /// Waits a moment for more items, if the worker has none and they are about to come: else each
+    /// of them would ring for a keeper, while they are quicker than a bell. False if it is idle.
+    pub(super) fn linger(&mut self) -> Result<bool, Parting> {
+        if !self.is_idle() || self.looks == 0 {
+            return Ok(false);
+        }
+        self.looks -= 1;
+        self.sleep(Instant::now().checked_add(LINGER)).map(|()| true)
+    }
+
+    /// Whether the ring has come to hold memory that an idle worker does not need. Said once.
+    pub(super) fn holds_memory(&mut self) -> bool {
+        let held = std::mem::replace(&mut self.holds_memory, self.worker.ring.holds_memory());
+        self.holds_memory && !held
+    }
+
+    /// Gives memory back, as the worker has had nothing for a while.
+    pub(super) fn give_back(&mut self) {
+        if self.is_idle() && self.worker.ring.holds_memory() {
+            self.worker.ring.give_back();
+            self.holds_memory = false;
+        }
     }
 
     /// Whether the worker has an item of this call.
@@ -114,10 +165,17 @@ impl Link {
 
     /// Takes the results that are there, which frees their room, and delivers them.
     pub(super) fn gather(&mut self) -> Result<(), Parting> {
-        self.worker.ring.take(&mut self.inbox)?;
-        self.worker.ring_if_asleep();
+        if self.inbox.is_empty() {
+            self.inbox = Buffer::for_about(self.worker.ring.available());
+        }
+        if self.worker.ring.take(&mut self.inbox)? {
+            self.worker.wake();
+        }
         let Worker { ring, bounds, .. } = &mut self.worker;
         let sorted = batch::sort(ring, &mut self.flight, &mut self.inbox, *bounds);
+        // A large result comes in pieces, and must not be moved again for each of them.
+        let missing = ring.missing(&self.inbox).min(MOST_RESERVED);
+        self.inbox.reserve(missing);
         self.worker.items += sorted.items as u64;
         let ended = self.worker.ring.end(sorted.items);
         for leg in sorted.again {
@@ -343,7 +401,9 @@ impl Link {
             self.worker.ring.commit()?;
             self.worker.ring_if_asleep();
             (self.ahead, self.per_item) = (handover.ahead, handover.per_item);
-            self.wary = false;
+            self.looks = if handover.streams { LOOKS } else { 0 };
+            (self.wary, self.crawls) = (false, false);
+            self.look.1 = self.worker.items;
         }
         if !rest.is_empty() {
             call.give_back(rest);
@@ -382,21 +442,34 @@ impl Link {
     }
 
     /// Tells the worker when to ring. Gives the time to look if it has not rung by then.
-    fn announce(&self) -> Option<Instant> {
+    fn announce(&mut self) -> Option<Instant> {
         let outstanding = self.flight.len();
-        let per_item = self.per_item.unwrap_or(ANNOUNCED);
-        if self.wary || outstanding < 2 {
+        if outstanding < 2 {
             self.worker.ring.bell_after(1);
             return None;
         }
+        let now = Instant::now();
+        if self.wary && now >= self.look.0 {
+            let ended = self.worker.items;
+            self.crawls = ended - self.look.1 < CRAWL;
+            self.look = (now.checked_add(LATE).unwrap_or(now), ended);
+        }
+        let per_item = self.per_item.unwrap_or(ANNOUNCED);
         let until = match outstanding.saturating_sub(self.ahead) {
-            _ if per_item >= ANNOUNCED => 1,
+            _ if per_item >= ANNOUNCED || self.crawls => 1,
             // Nothing more was there to be handed over: the end of all rings anyway.
             0 => outstanding,
             until => until,
         };
         let until = u32::try_from(until.max(1)).unwrap_or(u32::MAX);
         self.worker.ring.bell_after(until);
-        Instant::now().checked_add(per_item.saturating_mul(2 * until) + SLACK)
+        if self.crawls {
+            return None;
+        }
+        if !self.wary {
+            let look = per_item.saturating_mul(2 * until) + SLACK;
+            self.look.0 = now.checked_add(look).unwrap_or(now);
+        }
+        Some(self.look.0)
     }
 }

@@ -21,6 +21,7 @@ mod tests;
 pub(crate) mod worker;
 pub(crate) mod zygote;
 
+use crate::buffers;
 use crate::event::{PoolEvent, WorkerEnd};
 use crate::outcome::{Failure, TaskErrorKind};
 use crate::pool::core::Core;
@@ -29,7 +30,7 @@ use crate::pool::strikes::Strike;
 use crate::ring::Violation;
 use link::Link;
 use order::{Order, StartError};
-use seat::{Post, Seat};
+use seat::{Post, Seat, Woken};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,6 +42,9 @@ use worker::Worker;
 const ANNOUNCED: Duration = Duration::from_micros(250);
 /// Shortest time between two looks at a clock.
 const KILL_LOOK: Duration = Duration::from_millis(1);
+/// After so long without items, memory is given back that passing them has touched: at once, it
+/// would be touched again by the next call.
+const IDLE: Duration = Duration::from_millis(500);
 /// Slack before a keeper looks after a chunk that takes longer than expected.
 const SLACK: Duration = Duration::from_micros(300);
 
@@ -159,9 +163,13 @@ impl Keeper {
         let (link, parting) = loop {
             match link.work() {
                 Err(parting) => break (link, parting),
-                Ok(_) if link.is_idle() => match self.park(link) {
-                    Post { link: back, parting: None } => link = back,
-                    Post { link, parting: Some(parting) } => break (link, parting),
+                Ok(_) if link.is_idle() => match link.linger() {
+                    Ok(true) => {}
+                    Ok(false) => match self.park(link) {
+                        Post { link: back, parting: None } => link = back,
+                        Post { link, parting: Some(parting) } => break (link, parting),
+                    },
+                    Err(parting) => break (link, parting),
                 },
                 Ok(due) => {
                     if let Err(parting) = link.sleep(due) {
@@ -184,12 +192,23 @@ impl Keeper {
         } else {
             self.seat().call();
         }
+        let mut late = Some(Instant::now() + IDLE);
         loop {
-            let ended = self.seat().doze(pidfd.as_ref());
+            let woken = self.seat().doze(pidfd.as_ref(), late);
             let back = self.seat().take();
+            if woken == Woken::Late {
+                // On loan, the link comes back with a call if it holds memory then.
+                late = None;
+                buffers::clear();
+                if let Some(mut post) = back {
+                    post.link.give_back();
+                    self.seat().park(post);
+                }
+                continue;
+            }
             self.core.unrest(self.seat);
             match back {
-                Some(Post { link, parting: None }) if ended => {
+                Some(Post { link, parting: None }) if woken == Woken::Ended => {
                     return Post { link, parting: Some(Parting::Died) };
                 }
                 Some(post) => return post,

@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A link that is handed on, and why its worker is to be buried, if it is.
@@ -20,6 +20,25 @@ pub(crate) struct Post {
     pub(crate) parting: Option<Parting>,
 }
 
+/// What ends the sleep of a keeper's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// There is something to look at.
+    Called,
+    /// The worker is gone.
+    Ended,
+    /// The time has come.
+    Late,
+}
+
+/// A link that nobody works with.
+#[derive(Debug, Default)]
+struct Parked {
+    post: Option<Post>,
+    /// The keeper's thread waits for it. Telling nobody would be a system call for each `apply`.
+    awaited: bool,
+}
+
 /// One keeper's place in the pool.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -27,7 +46,7 @@ pub(crate) struct Seat {
     bell: OwnedFd,
     /// Wakes the keeper's own thread while the link is parked.
     thread_bell: OwnedFd,
-    parked: Mutex<Option<Post>>,
+    parked: Mutex<Parked>,
     /// A link was parked that the keeper's thread waits for.
     returned: Condvar,
     unclaimed: AtomicUsize,
@@ -43,7 +62,7 @@ impl Seat {
         Ok(Self {
             bell: bell()?,
             thread_bell: bell()?,
-            parked: Mutex::new(None),
+            parked: Mutex::default(),
             returned: Condvar::new(),
             unclaimed: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
@@ -105,43 +124,50 @@ impl Seat {
 
     // ---- the parked link ----
 
+    fn parked(&self) -> MutexGuard<'_, Parked> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Leaves a link.
     pub(crate) fn park(&self, post: Post) {
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = Some(post);
-        self.returned.notify_one();
+        let mut parked = self.parked();
+        parked.post = Some(post);
+        if parked.awaited {
+            self.returned.notify_one();
+        }
     }
 
     /// Takes the link that was left, if it is here.
     pub(crate) fn take(&self) -> Option<Post> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.parked().post.take()
     }
 
-    /// Keeper's thread: sleeps until it is called, or until the worker ends, and tells whether it
-    /// has.
-    pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>) -> bool {
+    /// Keeper's thread: sleeps until it is called, or until the worker ends, or for a time.
+    pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>, until: Option<Instant>) -> Woken {
         let bell = PollFd::new(&self.thread_bell, PollFlags::IN);
-        let ended = match pidfd {
-            Some(pidfd) => {
-                let mut set = [bell, PollFd::new(pidfd, PollFlags::IN)];
-                poll_until(&mut set, None);
-                !set[1].revents().is_empty()
-            }
-            None => {
-                poll_until(&mut [bell], None);
-                false
-            }
-        };
+        // Without a descriptor of the worker, the bell stands in.
+        let other = pidfd.map_or(self.thread_bell.as_fd(), AsFd::as_fd);
+        let mut set = [bell, PollFd::from_borrowed_fd(other, PollFlags::IN)];
+        poll_until(&mut set, until);
+        let [called, ended] = set.map(|fd| !fd.revents().is_empty());
         let _ = rustix::io::read(&self.thread_bell, &mut [0_u8; 8]);
-        ended
+        match (ended && pidfd.is_some(), called || until.is_none()) {
+            (true, _) => Woken::Ended,
+            (false, true) => Woken::Called,
+            (false, false) => Woken::Late,
+        }
     }
 
     /// Keeper's thread: waits until whoever drives the worker has left the link here, and has
     /// itself called, as there is something to look at by now.
     pub(crate) fn await_return(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        while parked.is_none() {
+        let mut parked = self.parked();
+        while parked.post.is_none() {
+            parked.awaited = true;
             parked = self.returned.wait(parked).unwrap_or_else(PoisonError::into_inner);
+            parked.awaited = false;
         }
+        drop(parked);
         self.call();
     }
 

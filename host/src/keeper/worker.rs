@@ -98,9 +98,14 @@ impl Worker {
     /// Wakes the worker if it sleeps.
     pub(crate) fn ring_if_asleep(&self) {
         if self.ring.must_ring() {
-            // A full pipe rings already; a closed one belongs to a worker whose pidfd tells more.
-            let _ = rustix::io::write(&self.bell, &[1]);
+            self.wake();
         }
+    }
+
+    /// Rings the bell of a worker that sleeps.
+    pub(crate) fn wake(&self) {
+        // A full pipe rings already; a closed one belongs to a worker whose pidfd tells more.
+        let _ = rustix::io::write(&self.bell, &[1]);
     }
 
     /// Sleeps until the worker rings, ends, or `wake` is rung, or the deadline passes.

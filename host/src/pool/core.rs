@@ -17,6 +17,7 @@ use super::strikes::{Strike, Strikes, Suspect, Verdict};
 use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
+use crate::fences;
 use crate::keeper::seat::Seat;
 use crate::keeper::zygote::Nursery;
 use crate::process::Program;
@@ -248,8 +249,14 @@ impl Core {
             queue.idle.push(seat);
         }
         self.idle.store(queue.idle.len(), Ordering::Relaxed);
+        // A call that comes after this sees who is idle.
+        let fed = queue.calls.iter().any(|call| call.is_fed());
         drop(queue);
-        fence(Ordering::SeqCst);
+        if fed {
+            fences::heavy();
+        } else {
+            fence(Ordering::SeqCst);
+        }
         let queue = self.lock();
         !queue.calls.iter().any(|call| call.may_have_items() && !call.is_gated())
     }
@@ -261,7 +268,7 @@ impl Core {
         self.idle.store(queue.idle.len(), Ordering::Relaxed);
     }
 
-    /// Whether some keeper has nothing to do.
+    /// Whether some keeper has nothing to do. Asked after a fence, as in [`wake_idle`](Self::wake_idle).
     pub(crate) fn someone_rests(&self) -> bool {
         self.idle.load(Ordering::Relaxed) > 0
     }

@@ -75,8 +75,9 @@ impl Function {
 
     // ---- options ----
 
-    /// Items that travel together: an economy, never visible in results. 0 is refused by every
-    /// method. Default: adapts to the measured cost of items.
+    /// Items that travel together: an economy, never visible in results. Of quick items a worker may
+    /// have several such chunks at a time. 0 is refused by every method. Default: adapts to the
+    /// measured cost of items.
     pub fn chunk_size(self, items: usize) -> Self {
         Self { chunk: Some(items), ..self }
     }

@@ -174,6 +174,15 @@ impl<R> Imap<R> {
         Some(Outcome { index, attempts, logs, result })
     }
 
+    /// As [`in_hand`](Self::in_hand), but only the value: there may be millions of them.
+    #[inline]
+    fn value_in_hand(&mut self) -> Option<Result<R, CallError>> {
+        let out = self.hand.run.next()?;
+        let result = handle::decode(&self.call, out, self.decode);
+        self.hand.tell(&self.call);
+        Some(result.map_err(CallError::Task))
+    }
+
     fn found(&mut self, next: Next) -> Option<Result<Outcome<R>, CallError>> {
         match next {
             Next::Run(run, stride) => {
@@ -204,7 +213,11 @@ impl<R> Iterator for Imap<R> {
     type Item = Result<R, CallError>;
 
     /// Blocks until the next result is there.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(value) = self.value_in_hand() {
+            return Some(value);
+        }
         self.next_outcome().map(|step| step.and_then(Outcome::into_value))
     }
 }

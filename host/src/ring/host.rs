@@ -86,6 +86,8 @@ pub(crate) struct HostRing {
     /// Bytes of the newest item that did not fit yet.
     unsent: u64,
     results_head: u64,
+    /// Bytes that both streams had carried when their memory was given back last.
+    carried: u64,
     /// Longest result that is accepted, in bytes.
     max_result: u64,
 }
@@ -102,6 +104,7 @@ impl HostRing {
             uncommitted: 0,
             unsent: 0,
             results_head: 0,
+            carried: 0,
             max_result,
         }
     }
@@ -183,6 +186,21 @@ impl HostRing {
         Ok(())
     }
 
+    /// Whether more than a little memory is held for what has passed through.
+    pub(crate) fn holds_memory(&self) -> bool {
+        const LITTLE: u64 = 256 << 10;
+        // Recalled items were carried, and do not count.
+        (self.tail + self.results_head).saturating_sub(self.carried) > LITTLE
+    }
+
+    /// Gives that memory back, if nothing is outstanding.
+    pub(crate) fn give_back(&mut self) {
+        if self.starts.is_empty() && !self.has_results() {
+            self.carried = self.tail + self.results_head;
+            self.region.discard();
+        }
+    }
+
     /// Asks for a bell when `n` of the outstanding items have ended.
     pub(crate) fn bell_after(&self, n: u32) {
         let at = self.ended.plus(n).bits();
@@ -208,6 +226,12 @@ impl HostRing {
         self.region.control().results_tail.load(Ordering::Acquire) != self.results_head
     }
 
+    /// Bytes of results that were not taken, as far as the worker can be believed.
+    pub(crate) fn available(&self) -> usize {
+        let tail = self.region.control().results_tail.load(Ordering::Acquire);
+        tail.saturating_sub(self.results_head).min(ARENA as u64) as usize
+    }
+
     /// Reads the claim word and checks it against all that is known.
     pub(crate) fn observe(&mut self) -> Result<Reading, Violation> {
         let reading = self.region.control().word.read();
@@ -227,7 +251,13 @@ impl HostRing {
     }
 
     /// Appends what has come of the result stream to `out`, and gives its room back to the worker.
-    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<(), Violation> {
+    /// Tells whether the worker may have been waiting for that room, and needs its bell.
+    ///
+    /// It waits when less than a quarter of the arena is free, as far as it can see. Should it have
+    /// missed that a call of this, which answered "no", gave back less than another quarter, then
+    /// more than half is there for the next one, which answers "yes". Between the two the keeper
+    /// raises its flag, which orders the first before the second for the worker.
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<bool, Violation> {
         let control = self.region.control();
         let tail = control.results_tail.load(Ordering::Acquire);
         let available = tail.checked_sub(self.results_head).ok_or(Violation::Position)?;
@@ -238,7 +268,7 @@ impl HostRing {
         self.region.read(Stream::Results, self.results_head, available as usize, out);
         self.results_head = tail;
         control.results_head.store(tail, Ordering::Release);
-        Ok(())
+        Ok(available >= ARENA as u64 / 4 && self.must_ring())
     }
 
     /// The result that starts at `at` of what was taken; `None` if not all of it has come.
@@ -257,6 +287,14 @@ impl HostRing {
         // Less than the frame, so it fits.
         let bytes = start..start + head.len as usize;
         Ok((next <= taken.len()).then_some(Found { kind: head.kind, bytes, next }))
+    }
+
+    /// Bytes of the result at the front of `taken` that have not come.
+    pub(crate) fn missing(&self, taken: &[u8]) -> usize {
+        let head = taken.first_chunk().copied().and_then(Head::<ResultKind>::decode);
+        let len = head.filter(|head| head.len <= self.max_result).and_then(|head| framed(head.len));
+        let len = len.and_then(|len| usize::try_from(len).ok());
+        len.map_or(0, |len| len.saturating_sub(taken.len()))
     }
 
     /// Marks the `n` oldest outstanding items as ended: their results were taken and checked. They

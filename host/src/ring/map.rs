@@ -11,14 +11,14 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
 };
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ffi::c_void;
 use std::io;
 use std::ptr::NonNull;
 
-/// Bytes of each stream's arena. Larger frames travel in pieces; larger arenas cost memory per
-/// worker only for pages that were touched.
-pub(crate) const ARENA: usize = 1 << 20;
+/// Bytes of each stream's arena. Larger frames travel in pieces, and are copied once more; so two
+/// of a megabyte have room. Pages that were touched are given back when the worker has been idle.
+pub(crate) const ARENA: usize = 4 << 20;
 const CONTROL: usize = 4096;
 const NOTE: usize = 512;
 /// The whole file: control page, item arena, result arena.
@@ -168,6 +168,17 @@ impl Region {
         unsafe {
             self.at(stream, position).copy_to_nonoverlapping(out.as_mut_ptr().add(end), len);
             out.set_len(end + len);
+        }
+    }
+
+    /// Gives the memory of both arenas back to the system; what is in them turns to zeros.
+    pub(crate) fn discard(&mut self) {
+        for stream in [Stream::Items, Stream::Results] {
+            let arena = self.at(stream, 0).cast();
+            // SAFETY: the first mapping of an arena, as long as `self` lives. Nobody's bytes are
+            // lost: there are none when this is called, and a worker that looks there all the same
+            // finds zeros.
+            let _ = unsafe { madvise(arena, ARENA, Advice::LinuxRemove) };
         }
     }
 

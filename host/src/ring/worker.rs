@@ -74,6 +74,8 @@ pub(crate) struct WorkerRing {
     context: Option<Context>,
     /// Number of the next item to claim; equals the number of ended ones between items.
     next: Count,
+    /// What the host wanted its bell at when it was rung last; not a count before that.
+    rung_at: u32,
     /// The bytes of an item that did not fit into the arena.
     large: Vec<u8>,
 }
@@ -89,6 +91,7 @@ impl WorkerRing {
             free_to: ARENA as u64,
             context: None,
             next: Count::ZERO,
+            rung_at: u32::MAX,
             large: Vec::new(),
         }
     }
@@ -113,13 +116,19 @@ impl WorkerRing {
 
     /// Ends the item before, claims the next one if it is there already, and wakes the host if it
     /// wants to know.
-    #[inline]
+    // Returned through memory, an item is written in words and read in pairs of them, which stalls.
+    #[inline(always)]
     pub(crate) fn claim(&mut self) -> Result<Option<Claimed>, Stop> {
         let control = self.region.control();
         let ended = self.next;
         let claim = control.word.claim();
-        let due = ended.since(Count::from_bits(control.bell_at.load(Ordering::Relaxed))) < 1 << 30;
+        let bell_at = control.bell_at.load(Ordering::Relaxed);
+        // Once is enough: a host that asks for the same again looks at the results before it sleeps.
+        let due = bell_at != self.rung_at && ended.since(Count::from_bits(bell_at)) < 1 << 30;
         if due || claim == Claim::Empty || self.results_crowd() {
+            if due {
+                self.rung_at = bell_at;
+            }
             self.ring_host()?;
         }
         let item = match claim {
@@ -148,7 +157,7 @@ impl WorkerRing {
         self.free_to - self.results_tail < HALF && self.room() < HALF
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_item(&mut self) -> Result<Claimed, Stop> {
         let mut head = self.head()?;
         if head.kind == ItemKind::Context {
@@ -169,7 +178,7 @@ impl WorkerRing {
         Ok(Claimed { context, place })
     }
 
-    #[inline]
+    #[inline(always)]
     fn head(&mut self) -> Result<Head<ItemKind>, Stop> {
         self.await_bytes(HEAD as u64)?;
         let raw = self.region.head::<HEAD>(Stream::Items, self.items_head);
@@ -193,6 +202,7 @@ impl WorkerRing {
     fn read_large(&mut self, len: u64) -> Result<(), Stop> {
         self.use_up(HEAD as u64)?;
         self.large.clear();
+        self.large.reserve(usize::try_from(len).unwrap_or(0));
         while (self.large.len() as u64) < len {
             let tail = self.await_bytes(1)?;
             let there = (tail - self.items_head).min(ARENA as u64);
@@ -237,13 +247,40 @@ impl WorkerRing {
     }
 
     /// Publishes the result of a claimed item, whose bytes are used up by that.
-    #[inline]
     pub(crate) fn publish(
         &mut self,
         claimed: Claimed,
         kind: ResultKind,
         parts: &[&[u8]],
     ) -> Result<(), Stop> {
+        self.use_item(claimed);
+        self.write_frame(kind, parts)
+    }
+
+    /// As [`publish`](Self::publish) a value that consists of two parts, the second mostly empty.
+    // The parts of a list of parts are written in words and read in pairs of them, which stalls.
+    #[expect(clippy::ptr_arg, reason = "for the same reason: its length has just been written")]
+    #[inline]
+    pub(crate) fn publish_value(
+        &mut self,
+        claimed: Claimed,
+        front: &Vec<u8>,
+        body: &[u8],
+    ) -> Result<(), Stop> {
+        self.use_item(claimed);
+        let end = self.results_tail + (HEAD as u64 + front.len() as u64).next_multiple_of(8);
+        if !body.is_empty() || end > self.free_to {
+            return self.write_frame(ResultKind::Value, &[front, body]);
+        }
+        let head = Head { kind: ResultKind::Value, len: front.len() as u64 }.encode();
+        self.region.write(Stream::Results, self.results_tail, &head);
+        self.region.write(Stream::Results, self.results_tail + HEAD as u64, front);
+        self.show_results(end);
+        Ok(())
+    }
+
+    #[inline]
+    fn use_item(&mut self, claimed: Claimed) {
         match claimed.place {
             Place::Arena { next, .. } => {
                 self.items_head = next;
@@ -252,7 +289,6 @@ impl WorkerRing {
             // A buffer that one large item needed is not kept for the small ones after it.
             Place::Large => self.large = Vec::new(),
         }
-        self.write_frame(kind, parts)
     }
 
     /// Publishes that this worker cannot go on.
@@ -261,7 +297,6 @@ impl WorkerRing {
         self.ring_host()
     }
 
-    #[inline]
     fn write_frame(&mut self, kind: ResultKind, parts: &[&[u8]]) -> Result<(), Stop> {
         let len = parts.iter().map(|part| part.len() as u64).sum();
         let head = Head { kind, len }.encode();

@@ -5,6 +5,7 @@
 
 mod bell;
 mod claims;
+mod stock;
 mod together;
 
 use crate::ring::word::{Claim, Count, Word};

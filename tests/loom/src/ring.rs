@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "the models need a part of each file")]
 
 pub(crate) mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
     /// A word that loom explores in full.
     ///

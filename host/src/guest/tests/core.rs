@@ -2,6 +2,7 @@
 
 use super::{Setup, failed, fixture, reused};
 use crate::description::ModuleKind;
+use crate::guest::Reply;
 use crate::outcome::TaskErrorKind;
 
 const NUMBERS: &str = r#"(module
@@ -234,6 +235,6 @@ fn an_unknown_function_is_bad_input() {
         star: false,
         bytes: b"1",
     };
-    let outcome = guest.guest.run(&item, &mut Vec::new());
+    let outcome = guest.guest.run(&item, &mut Reply::default());
     assert_eq!(failed(outcome).0, TaskErrorKind::BadInput);
 }

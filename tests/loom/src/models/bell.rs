@@ -136,3 +136,74 @@ fn both_sides_may_wait_for_each_other_in_turn() {
         worker.join().unwrap();
     });
 }
+
+/// The host rings only if it took a quarter of the arena: `HostRing::take` against
+/// `WorkerRing::await_room`. The arena has eight bytes, and the worker wants to write two when one
+/// is free at most, until the host has taken the first.
+#[test]
+fn a_host_that_took_little_owes_no_bell() {
+    const ARENA: u32 = 8;
+    const QUARTER: u32 = ARENA / 4;
+    let seen = super::Seen::default();
+    let noted = seen.clone();
+    super::bounded(3, move || {
+        struct Stream {
+            head: AtomicU32,
+            tail: AtomicU32,
+            worker_waits: Waiting,
+            worker_pipe: Pipe,
+            host_waits: Waiting,
+            host_pipe: Pipe,
+        }
+        let stream = Arc::new(Stream {
+            head: AtomicU32::new(0),
+            tail: AtomicU32::new(1),
+            worker_waits: Waiting::new(),
+            worker_pipe: Pipe::new(),
+            host_waits: Waiting::new(),
+            host_pipe: Pipe::new(),
+        });
+        let worker = {
+            let stream = Arc::clone(&stream);
+            thread::spawn(move || {
+                let show = |tail: u32| {
+                    stream.tail.store(tail, Ordering::Release);
+                    if stream.host_waits.must_ring() {
+                        stream.host_pipe.write();
+                    }
+                };
+                let room = |tail: u32| stream.head.load(Ordering::Acquire) + ARENA - tail;
+                show(7);
+                while room(7) < QUARTER {
+                    stream.worker_waits.raise();
+                    if room(7) >= QUARTER {
+                        stream.worker_waits.lower();
+                    } else {
+                        stream.worker_pipe.read();
+                    }
+                }
+                show(9);
+            })
+        };
+        let (mut taken, mut quiet) = (0, 0);
+        while taken < 9 {
+            let available = stream.tail.load(Ordering::Acquire) - taken;
+            taken += available;
+            stream.head.store(taken, Ordering::Release);
+            if available < QUARTER {
+                quiet += u32::from(available > 0);
+            } else if stream.worker_waits.must_ring() {
+                stream.worker_pipe.write();
+            }
+            stream.host_waits.raise();
+            if taken == 9 || stream.tail.load(Ordering::Acquire) > taken {
+                stream.host_waits.lower();
+            } else {
+                stream.host_pipe.read();
+            }
+        }
+        worker.join().unwrap();
+        noted.note(quiet);
+    });
+    assert!(seen.all().len() > 1, "with and without a bell: {:?}", seen.all());
+}

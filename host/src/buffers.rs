@@ -1,0 +1,134 @@
+//! Large buffers, used again: one thread fills them and another drops them, all the time.
+//!
+//! This module must not know what is in a buffer, nor keep more than a little.
+//!
+//! The allocator gives such memory back to the system when it is freed, and each of its pages costs
+//! more to get again than to fill.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+
+/// Smaller ones are left to the allocator.
+const LARGE: usize = 64 << 10;
+/// Bytes that are kept in all.
+const KEPT: usize = 16 << 20;
+
+static SHELF: Mutex<Shelf> = Mutex::new(Shelf { buffers: Vec::new(), bytes: 0 });
+
+#[derive(Debug)]
+struct Shelf {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// A vector of bytes whose memory is kept for another one when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer(Vec<u8>);
+
+impl Buffer {
+    /// An empty one for about so many bytes. For few, nothing is allocated.
+    pub(crate) fn for_about(bytes: usize) -> Self {
+        if bytes < LARGE {
+            return Self::default();
+        }
+        Self(Shelf::with(|shelf| shelf.find(bytes)).unwrap_or_else(|| Vec::with_capacity(bytes)))
+    }
+}
+
+impl Shelf {
+    fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
+        work(&mut SHELF.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One that is large enough, and not so large that most of it would be of no use.
+    fn find(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        let fits =
+            |buffer: &Vec<u8>| (bytes..=bytes.saturating_mul(2)).contains(&buffer.capacity());
+        let place = self.buffers.iter().rposition(fits)?;
+        let found = self.buffers.remove(place);
+        self.bytes -= found.capacity();
+        Some(found)
+    }
+
+    /// Keeps a buffer; those that nobody has wanted for longest go.
+    fn keep(&mut self, mut buffer: Vec<u8>) -> Vec<Vec<u8>> {
+        buffer.clear();
+        self.bytes += buffer.capacity();
+        self.buffers.push(buffer);
+        let mut gone = 0;
+        while self.bytes > KEPT {
+            self.bytes -= self.buffers.get(gone).map_or(self.bytes, Vec::capacity);
+            gone += 1;
+        }
+        self.buffers.drain(..gone).collect()
+    }
+}
+
+/// Gives all memory that is kept back to the allocator.
+pub(crate) fn clear() {
+    let all = Shelf::with(|shelf| {
+        shelf.bytes = 0;
+        std::mem::take(&mut shelf.buffers)
+    });
+    drop(all);
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        if (LARGE..=KEPT).contains(&buffer.capacity()) {
+            // Freed outside of the lock.
+            drop(Shelf::with(|shelf| shelf.keep(buffer)));
+        }
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shelf() -> Shelf {
+        Shelf { buffers: Vec::new(), bytes: 0 }
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_for_what_is_about_as_large() {
+        let mut shelf = shelf();
+        assert!(shelf.keep(Vec::with_capacity(100_000)).is_empty());
+        assert!(shelf.find(100_001).is_none() && shelf.find(49_999).is_none());
+        let found = shelf.find(70_000).map(|buffer| (buffer.len(), buffer.capacity()));
+        assert_eq!((found, shelf.bytes), (Some((0, 100_000)), 0));
+        assert!(shelf.find(70_000).is_none(), "once");
+    }
+
+    #[test]
+    fn no_more_than_a_little_is_kept() {
+        let mut shelf = shelf();
+        for n in 0..100 {
+            shelf.keep(Vec::with_capacity(1 << 20 | n));
+            assert!(shelf.bytes <= KEPT);
+        }
+        assert_eq!(shelf.bytes, shelf.buffers.iter().map(Vec::capacity).sum::<usize>());
+        let last = shelf.keep(Vec::with_capacity(KEPT));
+        assert!(!last.is_empty() && shelf.buffers.len() == 1, "the newest stays");
+    }
+}
