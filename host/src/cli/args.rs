@@ -273,7 +273,7 @@ pub(super) enum SandboxForm {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pool and instances")]
 pub(super) struct PoolArgs {
-    /// Number of worker processes [default: the processors that this process may use]
+    /// Number of worker processes [default: the processors that this process may use; 1 for apply]
     #[arg(short = 'j', long, value_name = "N", env = "SANDPOOL_PROCESSES", hide_env = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) processes: Option<u16>,

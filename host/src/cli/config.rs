@@ -20,6 +20,16 @@ pub(super) fn pool(task: &Path, args: &PoolArgs, longest: u64) -> Result<Pool, B
     builder(TaskModule::from_file(task)?, args).max_input(longest).build()
 }
 
+/// As [`pool`], for one item: more than one worker would be started in vain, unless so many were
+/// asked for.
+pub(super) fn pool_for_one(task: &Path, args: &PoolArgs, longest: u64) -> Result<Pool, BuildError> {
+    let builder = builder(TaskModule::from_file(task)?, args).max_input(longest);
+    match args.processes {
+        None => builder.processes(1).build(),
+        Some(_) => builder.build(),
+    }
+}
+
 fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
     let PoolArgs {
         processes,
