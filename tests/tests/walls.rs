@@ -27,16 +27,22 @@ fn a_missing_mandatory_wall_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(3), "{lacking}: {text}");
         assert_eq!(text.lines().count(), 1, "{lacking}: {text}");
         assert!(text.contains(&format!("the wall `{wall}` cannot be raised")), "{lacking}: {text}");
-        let off = poor_host(&[lacking, "sandbox-off"]);
-        assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+        let forked = poor_host(&[lacking, "zygote"]);
+        assert_eq!((forked.status.code(), said(&forked)), (Some(3), text), "{lacking}");
+        for off in [&[lacking, "sandbox-off"][..], &[lacking, "sandbox-off", "zygote"]] {
+            let off = poor_host(off);
+            assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+        }
     }
 }
 
 #[test]
 fn what_older_kernels_and_containers_lack_is_done_without() {
     for lacking in ["mdwe", "namespaces"] {
-        let output = poor_host(&[lacking]);
-        assert_eq!(output.status.code(), Some(0), "{lacking}: {}", said(&output));
+        for args in [&[lacking][..], &[lacking, "zygote"]] {
+            let output = poor_host(args);
+            assert_eq!(output.status.code(), Some(0), "{lacking}: {}", said(&output));
+        }
     }
 }
 
