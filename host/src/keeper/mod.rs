@@ -51,6 +51,9 @@ const SLACK: Duration = Duration::from_micros(300);
 /// Up to so many items of a worker the next one is made while it still works, where that is cheap.
 const SHORT_LIVED: u64 = 100;
 
+/// Longest wait for others whose workers start.
+const TURN: Duration = Duration::from_millis(100);
+
 /// Why a worker's time is over.
 #[derive(Debug)]
 pub(crate) enum Parting {
@@ -106,11 +109,15 @@ impl Keeper {
     fn run(&self) {
         let ending = || self.core.is_ending();
         let (mut no_room, mut spare) = (false, None);
+        let mut turn = self.await_turn(ending);
         while !ending() {
             let began = Instant::now();
             let alone = no_room.then(|| self.core.scarcity());
             let started = self.start_worker(spare.take(), ending);
             drop(alone);
+            if std::mem::take(&mut turn) {
+                self.core.end_turn();
+            }
             no_room = matches!(started, Err(StartError::NoRoom(_)));
             let (reason, strike) = match started {
                 Ok(worker) => {
@@ -128,6 +135,16 @@ impl Keeper {
             let pause = self.core.strike(self.seat, broken(&reason), strike);
             self.seat().pause(pause, ending);
         }
+    }
+
+    /// Waits for a turn to start the first worker, but not for long: others may hang. Tells whether
+    /// it has come to one.
+    fn await_turn(&self, ending: impl Fn() -> bool) -> bool {
+        if self.core.take_turn(self.seat) {
+            return true;
+        }
+        self.seat().pause(TURN, || ending() || !self.core.waits_for_turn(self.seat));
+        !self.core.leave_line(self.seat)
     }
 
     fn start_worker(

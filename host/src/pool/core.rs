@@ -13,7 +13,9 @@
 
 use super::deadlines::Deadlines;
 use super::error::PoolError;
+use super::processes::default_processes;
 use super::strikes::{Strike, Strikes, Suspect, Verdict};
+use super::turns::Turns;
 use crate::call::{Call, Stop};
 use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
@@ -75,6 +77,7 @@ struct Queue {
     callbacks: usize,
     ready_once: bool,
     strikes: Strikes,
+    turns: Turns,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -100,6 +103,7 @@ impl Core {
             callbacks: 0,
             ready_once: false,
             strikes: Strikes::new(seats.len()),
+            turns: Turns::new(at_once(seats.len())),
         };
         Arc::new(Self {
             recipe,
@@ -315,6 +319,29 @@ impl Core {
         self.changed.notify_all();
     }
 
+    /// Takes a turn to start the first worker of a seat; false if it has to wait for one.
+    pub(crate) fn take_turn(&self, seat: usize) -> bool {
+        self.lock().turns.take(seat)
+    }
+
+    /// Whether a seat still waits for its turn.
+    pub(crate) fn waits_for_turn(&self, seat: usize) -> bool {
+        self.lock().turns.is_waiting(seat)
+    }
+
+    /// A seat waits no longer; false if it has a turn already.
+    pub(crate) fn leave_line(&self, seat: usize) -> bool {
+        self.lock().turns.leave(seat)
+    }
+
+    /// A turn is over.
+    pub(crate) fn end_turn(&self) {
+        let next = self.lock().turns.end();
+        if let Some(seat) = next.and_then(|seat| self.seats.get(seat)) {
+            seat.wake();
+        }
+    }
+
     /// To be held while a worker is started for which there was no room before.
     pub(crate) fn scarcity(&self) -> MutexGuard<'_, ()> {
         self.scarce.lock().unwrap_or_else(PoisonError::into_inner)
@@ -448,4 +475,10 @@ impl Core {
         self.joining.fetch_sub(1, Ordering::SeqCst);
         Ok(done)
     }
+}
+
+/// How many workers of a new pool are started at once.
+fn at_once(seats: usize) -> usize {
+    // To find out how many processors there are takes reading some files.
+    if seats > 2 { default_processes().max(2) } else { seats }
 }

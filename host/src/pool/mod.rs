@@ -17,6 +17,7 @@ pub(crate) mod module;
 mod processes;
 pub(crate) mod strikes;
 mod submit;
+mod turns;
 
 use self::core::Core;
 use crate::description::Description;
