@@ -27,6 +27,20 @@ fn belongings() -> (usize, usize, usize) {
     (processes::children().len(), threads, processes::descriptors())
 }
 
+/// Bytes of the rings' memory that this process has touched and not given back.
+fn ring_memory() -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut of_ring = false;
+    let resident = |line: &str| {
+        if line.contains("/memfd:") || line.split(' ').next().is_some_and(|at| at.contains('-')) {
+            of_ring = line.contains("/memfd:sandpool-ring");
+        }
+        let kib = line.strip_prefix("Rss:").filter(|_| of_ring)?.trim().strip_suffix(" kB")?;
+        kib.trim().parse::<u64>().ok()
+    };
+    maps.lines().filter_map(resident).sum::<u64>() * 1024
+}
+
 /// Some life of a pool, with everything that needs to be cleaned up after.
 fn live(end: impl FnOnce(Scene)) {
     let scene = Scene::new(ACTOR, 2);
@@ -42,6 +56,23 @@ fn live(end: impl FnOnce(Scene)) {
     drop(act.imap::<_, i64>((0..).map(|i| (i, GO))).unwrap());
     drop(act);
     end(scene);
+}
+
+#[test]
+fn memory_that_large_items_passed_through_is_given_back() {
+    const MIB: usize = 1 << 20;
+    let _limit = hard_limit();
+    let _alone = alone();
+    let scene = Scene::new(TYPED, 2);
+    let items = || (0..16_u8).map(|i| vec![i; MIB]);
+    let echo = scene.pool.function("echo").unwrap();
+    let check = |values: Vec<Vec<u8>>| assert!(values.into_iter().eq(items()));
+    check(echo.map(items()).unwrap());
+    assert!(ring_memory() > 2 * MIB as u64, "it is kept for a moment");
+    eventually("idle workers give it back", || ring_memory() < MIB as u64 / 4);
+    check(items().map(|item| echo.apply(&item).unwrap()).collect());
+    eventually("those that their callers drove, too", || ring_memory() < MIB as u64 / 4);
+    check(echo.map(items()).unwrap());
 }
 
 #[test]

@@ -98,6 +98,7 @@ impl Core {
         })
     }
 
+    #[inline]
     pub(super) fn call(
         &self,
         store: &mut Store<State>,

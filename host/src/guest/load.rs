@@ -6,7 +6,7 @@ use super::call::Waiter;
 use super::compile::one_line;
 use super::engine::DirtyPages;
 use super::logs::{Capture, Keep};
-use super::{Guest, Linked, Mold, Reply, component, core, engine, imports, is_command, wasi};
+use super::{Guest, Linked, Mold, Reply, Ways, component, core, engine, imports, is_command, wasi};
 use crate::artifact::Mapped;
 use crate::description::{Description, GuestConfig, ModuleKind};
 use wasmtime::Engine;
@@ -83,7 +83,8 @@ impl Guest {
         let hostcall_fuel = hostcall_fuel(&plan.config);
         // A worker has one guest for as long as it lives, and a reference costs nothing per item.
         let plan = Box::leak(Box::new(plan));
-        let mold = Mold { engine, linked, plan, waiter, hostcall_fuel };
+        let ways = Ways::of(&plan.config);
+        let mold = Mold { engine, linked, plan, waiter, hostcall_fuel, ways };
         Ok(Self { mold, live: None, scratch: (Vec::new(), Reply::default()) })
     }
 }

@@ -72,6 +72,37 @@ struct Mold {
     plan: &'static wasi::Plan,
     waiter: Option<Waiter>,
     hostcall_fuel: usize,
+    ways: Ways,
+}
+
+/// What the configuration comes to for each item.
+#[derive(Clone, Copy, Debug)]
+struct Ways {
+    /// It imports nothing, so it can write nothing.
+    silent: bool,
+    command: bool,
+    /// An instance serves more than one item.
+    reuses: bool,
+    initializes: bool,
+    /// Fuel of an item, if it is counted.
+    fuel: Option<u64>,
+    /// Most bytes of a result.
+    output: u64,
+}
+
+impl Ways {
+    fn of(config: &GuestConfig) -> Self {
+        let initializes = config.initializer.is_some();
+        let limits = &config.limits;
+        Self {
+            silent: config.description.imports.is_empty(),
+            command: is_command(config.description.kind),
+            reuses: config.reuse || initializes,
+            initializes,
+            fuel: config.settings.fuel.then_some(limits.fuel.unwrap_or(u64::MAX)),
+            output: limits.output,
+        }
+    }
 }
 
 enum Linked {
@@ -99,8 +130,9 @@ enum Instance {
 
 impl Guest {
     /// Tells whether an initializer is configured and there is no live initialised instance.
+    #[inline]
     pub(crate) fn needs_preparation(&self) -> bool {
-        self.mold.plan.config.initializer.is_some() && self.live.is_none()
+        self.mold.ways.initializes && self.live.is_none()
     }
 
     /// Makes an instance and runs the initializer in it.
@@ -122,7 +154,7 @@ impl Guest {
                 self.live = Some(live);
                 Ok(())
             }
-            Err(stop) => Err(self.mold.judge(stop, &live, &info.signature, Form::Binary)),
+            Err(stop) => Err(self.mold.judge_as(stop, &live, &info.signature, Form::Binary)),
         }
     }
 
@@ -131,46 +163,42 @@ impl Guest {
     ///
     /// # Errors
     /// Any failure that a guest can end in.
+    #[inline]
     pub(crate) fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure> {
         output.clear();
         self.clear_logs();
-        let plan = self.mold.plan;
-        let info = function_info(&plan.config, item.function)?;
         match item.form {
-            Form::Binary => self.execute(item, info, item.bytes, Spelling::Binary, output),
-            Form::Raw => self.execute(item, info, item.bytes, Spelling::Raw, output),
-            Form::Json => self.run_json(item, info, &mut output.bytes),
+            Form::Binary => self.execute(item, item.bytes, Spelling::Binary, output),
+            Form::Raw => self.execute(item, item.bytes, Spelling::Raw, output),
+            Form::Json => self.run_json(item, &mut output.bytes),
         }
     }
 
     /// Logs of the last run. `None` when it wrote nothing, or they were taken already.
+    #[inline]
     pub(crate) fn take_logs(&mut self) -> Option<Logs> {
-        if self.mold.plan.config.description.imports.is_empty() {
+        if self.mold.ways.silent {
             return None;
         }
         logs::take(&self.mold.plan.stdout, &self.mold.plan.stderr)
     }
 
+    #[inline]
     fn clear_logs(&self) {
-        // What imports nothing can write nothing.
-        if self.mold.plan.config.description.imports.is_empty() {
+        if self.mold.ways.silent {
             return;
         }
         self.mold.plan.stdout.clear();
         self.mold.plan.stderr.clear();
     }
 
-    fn run_json(
-        &mut self,
-        item: &Item<'_>,
-        info: &FunctionInfo,
-        output: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    fn run_json(&mut self, item: &Item<'_>, output: &mut Vec<u8>) -> Result<(), Failure> {
+        let info = function_info(&self.mold.plan.config, item.function)?;
         let (mut params, mut result) = std::mem::take(&mut self.scratch);
         params.clear();
         let outcome = json::parse_params(&info.signature, item.bytes, item.star, &mut params)
             .map_err(|error| Failure::new(TaskErrorKind::BadInput, error.to_string()))
-            .and_then(|()| self.execute(item, info, &params, Spelling::Binary, &mut result))
+            .and_then(|()| self.execute(item, &params, Spelling::Binary, &mut result))
             .and_then(|()| {
                 json::print_value(failure::value_type(&info.signature), result.join(), output)
                     .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))
@@ -196,16 +224,17 @@ impl Guest {
     }
 
     /// Runs an item whose bytes are not JSON (any more).
+    #[inline]
     fn execute(
         &mut self,
         item: &Item<'_>,
-        info: &FunctionInfo,
         bytes: &[u8],
         spelling: Spelling,
         output: &mut Reply,
     ) -> Result<(), Failure> {
-        if is_command(self.mold.plan.config.description.kind) {
-            return self.execute_command(item, info, bytes, spelling, output);
+        let ways = self.mold.ways;
+        if ways.command {
+            return self.execute_command(item, bytes, spelling, output);
         }
         if self.needs_preparation() {
             self.prepare()?;
@@ -221,8 +250,8 @@ impl Guest {
         };
         let limit = match item.form {
             // JSON is checked when it is printed: `0,` of a list is two bytes, and eight as binary.
-            Form::Json => mold.plan.config.limits.output.saturating_mul(4).saturating_add(16),
-            Form::Binary | Form::Raw => mold.plan.config.limits.output,
+            Form::Json => ways.output.saturating_mul(4).saturating_add(16),
+            Form::Binary | Form::Raw => ways.output,
         };
         let mut sink = Output::new(output, spelling, limit);
         let ran = mold.call(live, item.function, Input::new(bytes, spelling), &mut sink);
@@ -230,9 +259,9 @@ impl Guest {
         let spoiled = matches!(ran, Err(Stop::Guest(_)));
         let outcome = ran.map_err(|stop| {
             output.clear();
-            mold.judge(stop, live, &info.signature, item.form)
+            mold.judge(stop, live, item)
         });
-        if spoiled || !mold.reuses() {
+        if spoiled || !ways.reuses {
             *kept = None;
         }
         outcome
@@ -242,7 +271,6 @@ impl Guest {
     fn execute_command(
         &mut self,
         item: &Item<'_>,
-        info: &FunctionInfo,
         bytes: &[u8],
         spelling: Spelling,
         output: &mut Reply,
@@ -257,7 +285,7 @@ impl Guest {
             Err(Stop::Guest(error)) if failure::exit_code(&error) == Some(0) => {}
             // A preview 2 command says no more than that it failed.
             Err(Stop::Failed(_)) => return Err(failure::exited(1, live.store.data())),
-            Err(stop) => return Err(self.mold.judge(stop, &live, &info.signature, item.form)),
+            Err(stop) => return Err(self.mold.judge(stop, &live, item)),
         }
         self.mold.plan.stdout.swap(&mut output.bytes);
         if spelling == Spelling::Binary {
@@ -271,12 +299,6 @@ impl Guest {
 }
 
 impl Mold {
-    /// Whether an instance serves more than one item.
-    fn reuses(&self) -> bool {
-        let config = &self.plan.config;
-        config.reuse || config.initializer.is_some()
-    }
-
     fn instantiate(&self, index: u64, attempt: u32, stdin: Option<Bytes>) -> Result<Live, Failure> {
         let broken = |message: String| Failure::new(TaskErrorKind::Trapped, message);
         let state = State::new(self.plan, stdin).map_err(broken)?;
@@ -302,16 +324,15 @@ impl Mold {
         }
     }
 
+    #[inline]
     fn refuel(&self, store: &mut Store<State>) -> Result<(), Failure> {
-        if !self.plan.config.settings.fuel {
-            return Ok(());
-        }
-        let fuel = self.plan.config.limits.fuel.unwrap_or(u64::MAX);
+        let Some(fuel) = self.ways.fuel else { return Ok(()) };
         store
             .set_fuel(fuel)
             .map_err(|error| Failure::new(TaskErrorKind::Trapped, error.to_string()))
     }
 
+    #[inline]
     fn call(
         &self,
         live: &mut Live,
@@ -353,7 +374,16 @@ impl Mold {
         }
     }
 
-    fn judge(&self, stop: Stop, live: &Live, signature: &Signature, form: Form) -> Failure {
+    /// How an item ends whose call stopped.
+    #[cold]
+    fn judge(&self, stop: Stop, live: &Live, item: &Item<'_>) -> Failure {
+        match function_info(&self.plan.config, item.function) {
+            Ok(info) => self.judge_as(stop, live, &info.signature, item.form),
+            Err(failure) => failure,
+        }
+    }
+
+    fn judge_as(&self, stop: Stop, live: &Live, signature: &Signature, form: Form) -> Failure {
         let limits = &self.plan.config.limits;
         match stop {
             Stop::Guest(error) => failure::judge(&error, When::Calling, live.store.data(), limits),

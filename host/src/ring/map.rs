@@ -155,6 +155,24 @@ impl Region {
         unsafe { self.at(stream, position).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 
+    /// Says that a place in a stream will be written soon: the other side has read it last, and to
+    /// take the cache line back takes longer than a quick item.
+    #[inline]
+    pub(crate) fn expect_write(&self, stream: Stream, position: u64) {
+        // `_mm_prefetch` asks for a copy to read, unless compiled for newer processors alone; where
+        // the instruction is unknown, it does nothing.
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, which neither reads nor writes nor faults.
+        unsafe {
+            std::arch::asm!(
+                "prefetchw [{}]", in(reg) self.at(stream, position),
+                options(nostack, preserves_flags)
+            );
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (stream, position);
+    }
+
     /// Appends `len` bytes of a stream to `out`. They must fit into its arena.
     #[inline]
     pub(crate) fn read(&self, stream: Stream, position: u64, len: usize, out: &mut Vec<u8>) {

@@ -11,6 +11,9 @@ use rustix::fd::OwnedFd;
 use std::fmt;
 use std::io;
 
+/// How far ahead the place of a result is prepared for it, in bytes: a few quick items.
+const AHEAD: u64 = 256;
+
 /// Why the worker stops.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -275,6 +278,7 @@ impl WorkerRing {
         let head = Head { kind: ResultKind::Value, len: front.len() as u64 }.encode();
         self.region.write(Stream::Results, self.results_tail, &head);
         self.region.write(Stream::Results, self.results_tail + HEAD as u64, front);
+        self.region.expect_write(Stream::Results, end + AHEAD);
         self.show_results(end);
         Ok(())
     }
