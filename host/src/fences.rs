@@ -18,6 +18,13 @@ use std::sync::atomic::{Ordering, compiler_fence, fence};
 static LENDS: LazyLock<bool> =
     LazyLock::new(|| membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok());
 
+/// To be called by a program that has one thread yet, and will have more: the kernel then notes that
+/// at once, and later on it waits some 10 ms for all processors.
+#[cfg(feature = "cli")]
+pub(crate) fn prepare() {
+    LazyLock::force(&LENDS);
+}
+
 /// For the side that says something often.
 #[inline]
 pub(crate) fn light() {

@@ -142,9 +142,10 @@ pub(super) fn be_a_child(host_pid: u32) -> io::Result<()> {
     // Not inherited.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     check_parent(host_pid)?;
-    let _ = setsid();
-    // What the host started was a zygote, and by its arguments this still is.
+    // What the host started was a zygote, and by its arguments this still is. Before it leads a
+    // session, so that nobody takes it for one.
     let _ = set_name(c"sandpool-worker");
+    let _ = setsid();
     Ok(())
 }
 
