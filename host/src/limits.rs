@@ -14,7 +14,8 @@ const MIB: u64 = 1024 * 1024;
 pub struct Limits {
     /// Wall clock from the claim of an item to its outcome, instantiation, start functions and
     /// host calls included, waiting in a queue excluded. The worker is killed at the deadline.
-    /// Default: none.
+    /// Time in which the host did not run (stopped by a signal, frozen, its machine paused) does not
+    /// count if it was longer than half a second. Default: none.
     pub timeout: Option<Duration>,
     /// Bytes of all linear memories and tables of an instance together. Default: 256 MiB.
     pub memory: u64,

@@ -22,7 +22,8 @@ pub enum TaskErrorKind {
     OutputTooLarge,
     /// The guest exited with this status other than 0, or in the middle of a function.
     Exited,
-    /// The worker process died while it was running this item.
+    /// The worker process died while it was running this item; or three workers in turn ended by
+    /// themselves when they were to begin it ([`Pool`](crate::Pool), "Worker death").
     WorkerDied,
     /// The item does not fit the parameters of the function, or could not be encoded.
     BadInput,

@@ -17,10 +17,10 @@ use wast::{QuoteWat, QuoteWatTest, Wast, WastDirective, WastExecute};
 const MUTATIONS: usize = 3000;
 
 /// What the specification says of a module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Sort {
-    /// Malformed or invalid.
-    Bad,
+    /// Malformed or invalid, and why.
+    Bad(String),
     Valid,
 }
 
@@ -48,8 +48,10 @@ fn cases() -> HashMap<Vec<u8>, Case> {
         directives(&file, |directives| {
             for directive in directives {
                 let (mut module, sort) = match directive {
-                    WastDirective::AssertMalformed { module, .. }
-                    | WastDirective::AssertInvalid { module, .. } => (module, Sort::Bad),
+                    WastDirective::AssertMalformed { module, message, .. }
+                    | WastDirective::AssertInvalid { module, message, .. } => {
+                        (module, Sort::Bad(message.to_owned()))
+                    }
                     WastDirective::Module(module) | WastDirective::ModuleDefinition(module) => {
                         (module, Sort::Valid)
                     }
@@ -88,29 +90,42 @@ const NOT_VALID: [&str; 8] = [
     "locals of all functions",
 ];
 
+/// What older versions of the specification call wrong, as proposals that came later with their
+/// tests have them, and later versions allow: by the place or the reason, and since what. Such
+/// modules are taken, or refused for want of a function or an import.
+const ALLOWED_SINCE: [(&str, &str); 4] = [
+    // The byte that had to be zero, not written in any longer way, is an index of a memory now.
+    ("zero flag expected", "multi-memory"),
+    ("multiple memories", "multi-memory"),
+    ("multiple tables", "reference-types"),
+    // Behind code that is never reached, the targets of a `br_table` may be of different types.
+    ("reference-types/unreached-invalid.wast:540", "function-references"),
+];
+
 #[test]
 fn fault_27_malformed_and_invalid_modules_are_refused() {
     let _limit = hard_limit();
     let mut refused = 0;
-    let mut older = Vec::new();
-    for (bytes, Case { place, .. }) in cases().iter().filter(|(_, case)| case.sort == Sort::Bad) {
+    let mut older = 0;
+    for (bytes, Case { place, sort }) in &cases() {
+        let Sort::Bad(why) = sort else { continue };
         let error = build(bytes).map(|_| ()).expect_err(place);
         let text = error.to_string();
         assert_eq!(error.kind(), BuildErrorKind::Refused, "{place}: {text}");
         // A compiler that crashes is refused too, but not like this.
         assert!(!text.contains("compiler process"), "{place}: {text}");
         if !NOT_VALID.iter().any(|part| text.contains(part)) {
-            older.push(format!("{place}: {text}"));
+            let known = ALLOWED_SINCE.iter().any(|(part, _)| why == part || place == part);
+            let other = ["it exports no function", "which sandpool does not provide"];
+            let other = other.iter().any(|part| text.contains(part));
+            assert!(known && other && !place.starts_with("wasm-latest"), "{place}: {why}: {text}");
+            older += 1;
         }
         refused += 1;
     }
     println!("{refused} malformed or invalid modules were refused");
     assert!(refused > 4000, "{refused}");
-    // Proposals bring older versions of tests along, some of which later ones allow.
-    assert!(
-        older.len() < 30 && older.iter().all(|text| !text.starts_with("wasm-latest")),
-        "{older:#?}"
-    );
+    println!("{older} of them by an older version of the specification only");
 }
 
 #[test]
@@ -148,15 +163,13 @@ fn mutated_modules_are_taken_or_refused() {
 }
 
 /// Parts of refusals that name what is missing, and how it is called.
-const MISSING: [(&str, &str); 14] = [
+const MISSING: [(&str, &str); 13] = [
     ("gc types are dis", "gc"),
     ("gc types are disabled", "gc"),
     ("custom descriptors", "custom-descriptors"),
     ("custom-descriptors", "custom-descriptors"),
     ("unsupported heap type Exact", "custom-descriptors"),
     ("custom page sizes", "custom-page-sizes"),
-    // One that is over 4 GiB, and has such pages; the reader trips over the number.
-    ("invalid var_u32: integer representation too long", "memory64"),
     ("memory64", "memory64"),
     ("exception", "exceptions"),
     ("threads must be enabled", "threads"),

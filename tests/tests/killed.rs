@@ -8,19 +8,23 @@
     reason = "a test that cannot go on fails, may start what it likes, and tells what it saw"
 )]
 
+use rustix::process::{Pid, Signal};
 use sandpool::{Cache, Pool, PoolBuilder, TaskModule, Zygote};
 use sandpool_tests::{eventually, hard_limit, processes, scattered};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a host that is to be killed does.
 const STATE: &str = "SANDPOOL_TESTS_STATE";
 /// Whether its workers are forked from a zygote.
 const FORKED: &str = "SANDPOOL_TESTS_FORKED";
+/// Where it keeps artifacts, if it does.
+const CACHE: &str = "SANDPOOL_TESTS_CACHE";
 /// Longest that anything may live on after its host.
 const GONE: Duration = Duration::from_secs(1);
 
@@ -28,18 +32,23 @@ const GUEST: &str = r#"(module
     (func (export "square") (param i64) (result i64) (i64.mul (local.get 0) (local.get 0)))
     (func (export "spin") (param i64) (result i64) (loop (br 0)) (i64.const 1)))"#;
 
+/// The folder of this host's cache, if it has one.
+fn cache() -> Cache {
+    std::env::var(CACHE).map_or(Cache::Off, |folder| Cache::Dir(folder.into()))
+}
+
 fn builder(workers: usize) -> PoolBuilder {
     let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
     let forked = std::env::var_os(FORKED).is_some();
     let zygote = if forked { Zygote::On } else { Zygote::Off };
-    Pool::builder(module).processes(workers).cache(Cache::Off).zygote(zygote)
+    Pool::builder(module).processes(workers).cache(cache()).zygote(zygote)
 }
 
-/// A module that takes long to compile: one function of very many different additions.
-fn bomb() -> Vec<u8> {
+/// A module that takes some time to compile: one function of very many different additions.
+fn bomb(additions: usize) -> Vec<u8> {
     let mut text =
         String::from("(module (func (export \"f\") (param i64) (result i64) local.get 0\n");
-    for n in 0..400_000 {
+    for n in 0..additions {
         text.push_str(&format!("local.get 0 i64.const {n} i64.mul i64.xor\n"));
     }
     text.push_str("))");
@@ -58,9 +67,17 @@ fn a_host_to_be_killed() {
     match state.as_str() {
         "compiling" => {
             ready();
-            let module = TaskModule::from_bytes("bomb.wat", bomb());
-            let _ = Pool::builder(module).cache(Cache::Off).build();
+            let module = TaskModule::from_bytes("bomb.wat", bomb(400_000));
+            let _ = Pool::builder(module).cache(cache()).build();
             panic!("that was no bomb");
+        }
+        // Modules that nobody has compiled before, one after the other.
+        "caching" => {
+            ready();
+            for n in std::process::id().. {
+                let module = TaskModule::from_bytes("small.wat", bomb(n as usize % 3000 + 10));
+                Pool::builder(module).processes(workers).cache(cache()).build().unwrap();
+            }
         }
         "starting" => {
             let pool = builder(workers).max_tasks_per_child(1).build().unwrap();
@@ -91,12 +108,42 @@ fn adopt_orphans() -> MutexGuard<'static, ()> {
     alone
 }
 
-fn start(state: &str, workers: usize, forked: bool) -> Child {
+/// A folder for what a host leaves, and in it one for temporary files and one for artifacts.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("tmp")).unwrap();
+        Self(home)
+    }
+
+    fn tmp(&self) -> PathBuf {
+        self.0.path().join("tmp")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.0.path().join("cache")
+    }
+
+    /// Names of files in the cache that are neither entries nor the key.
+    fn unfinished(&self) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(self.cache()) else { return Vec::new() };
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".new") || name.ends_with(".turn")).collect()
+    }
+}
+
+fn start(state: &str, workers: usize, forked: bool, home: &Home) -> Child {
     let mut host = Command::new(std::env::current_exe().unwrap());
     if forked {
         host.env(FORKED, "1");
     }
     let mut host = host
+        .env("TMPDIR", home.tmp())
+        .env(CACHE, home.cache())
+        // A core file, if there is one, goes here.
+        .current_dir(home.0.path())
         .args(["a_host_to_be_killed", "--exact", "--nocapture"])
         .env(STATE, state)
         .env("SANDPOOL_TESTS_WORKERS", workers.to_string())
@@ -128,14 +175,14 @@ fn litter() -> BTreeSet<String> {
     ["/dev/shm", "/tmp"].into_iter().flat_map(list).filter(ours).collect()
 }
 
-/// Kills a host and waits for the end of all that it had.
-fn kill(mut host: Child, what: &str) -> Duration {
+/// Ends a host by a signal and waits for the end of all that it had.
+fn kill(mut host: Child, signal: Signal, what: &str) -> Duration {
     let orphans = || {
         let mut left = processes::children();
         left.retain(|pid| *pid != std::process::id() && processes::is_alive(*pid));
         left
     };
-    host.kill().unwrap();
+    rustix::process::kill_process(Pid::from_child(&host), signal).unwrap();
     let killed = Instant::now();
     host.wait().unwrap();
     while !orphans().is_empty() && killed.elapsed() < 10 * GONE {
@@ -149,14 +196,23 @@ fn kill(mut host: Child, what: &str) -> Duration {
 }
 
 fn all_gone(state: &str, before_kill: impl Fn(&Child)) {
+    all_gone_by(&[Signal::KILL], state, before_kill);
+}
+
+fn all_gone_by(signals: &[Signal], state: &str, before_kill: impl Fn(&Child)) {
     let _limit = hard_limit();
     let _alone = adopt_orphans();
     let before = litter();
-    for (workers, forked) in [1, 2, 8].into_iter().flat_map(|n| [(n, false), (n, true)]) {
-        let host = start(state, workers, forked);
-        before_kill(&host);
-        let took = kill(host, state);
-        println!("{workers} {state}, forked: {forked}: all gone after {took:?}");
+    for signal in signals {
+        for (workers, forked) in [1, 2, 8].into_iter().flat_map(|n| [(n, false), (n, true)]) {
+            let home = Home::new();
+            let host = start(state, workers, forked, &home);
+            before_kill(&host);
+            let took = kill(host, *signal, state);
+            println!("{workers} {state}, forked: {forked}: all gone after {took:?}");
+            let left: Vec<_> = std::fs::read_dir(home.tmp()).unwrap().collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
     }
     let left: Vec<_> = litter().difference(&before).cloned().collect();
     assert!(left.is_empty(), "{left:?}");
@@ -177,8 +233,8 @@ fn d80_stopped_workers_end_with_their_host() {
     all_gone("spinning", |host| {
         let workers = children_of(host);
         for pid in &workers {
-            let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+            let pid = Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
+            rustix::process::kill_process(pid, Signal::STOP).unwrap();
         }
         eventually("all are stopped", || {
             workers.iter().all(|pid| processes::state(*pid) == Some('T'))
@@ -204,6 +260,75 @@ fn d80_workers_that_start_end_with_their_host() {
             std::thread::sleep(Duration::from_micros(number % 30_000));
         });
     }
+}
+
+/// What the hang-up of a terminal and its quit key do to a host that does nothing about them.
+#[test]
+fn d79_hang_up_and_quit_leave_no_process_behind() {
+    for state in ["spinning", "idle"] {
+        all_gone_by(&[Signal::HUP, Signal::QUIT], state, |host| {
+            assert!(!children_of(host).is_empty());
+        });
+    }
+}
+
+#[test]
+fn d80_workers_of_a_stopped_host_end_with_it() {
+    for state in ["spinning", "idle"] {
+        all_gone(state, |host| {
+            let pid = Pid::from_child(host);
+            rustix::process::kill_process(pid, Signal::STOP).unwrap();
+            eventually("it is stopped", || processes::state(host.id()) == Some('T'));
+        });
+    }
+}
+
+/// There is nothing of a pool under a name that outlives it: rings, artifacts and modules are files
+/// in memory that have none, and no file says that a pool is there, so none can say so wrongly. The
+/// cache's locks are of the kernel's kind, which end with their holder; the file that one was on is
+/// taken away by whoever has the next one.
+#[test]
+fn d81_after_a_kill_nothing_is_in_the_way_of_the_next_start() {
+    let _limit = hard_limit();
+    let _alone = adopt_orphans();
+    let mut random = scattered(81);
+    let before = litter();
+    for workers in [1, 2, 8] {
+        let home = Home::new();
+        // While it compiles, it has the turn.
+        let host = start("compiling", workers, false, &home);
+        eventually("it has the turn", || !home.unfinished().is_empty());
+        kill(host, Signal::KILL, "compiling");
+        assert_eq!(home.unfinished().len(), 1, "the lock's file is left");
+        // While it writes entries, at any moment.
+        for _ in 0..8 {
+            let host = start("caching", workers, false, &home);
+            std::thread::sleep(Duration::from_micros(random() % 150_000));
+            kill(host, Signal::KILL, "caching");
+        }
+        // Nobody waits for a dead one's turn: each of these is compiled at once.
+        for n in 0..20 {
+            let began = Instant::now();
+            let module = TaskModule::from_bytes("next.wat", bomb(10 + n));
+            let builder = Pool::builder(module).processes(1);
+            builder.cache(Cache::Dir(home.cache())).build().unwrap();
+            assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        }
+        // What is young may be somebody's; an hour later it is cleared by the next who writes.
+        let old = SystemTime::now() - Duration::from_secs(3700);
+        for name in home.unfinished() {
+            let file = File::options().write(true).open(home.cache().join(name)).unwrap();
+            file.set_modified(old).unwrap();
+        }
+        let module = TaskModule::from_bytes("last.wat", bomb(5));
+        let builder = Pool::builder(module).processes(1);
+        builder.cache(Cache::Dir(home.cache())).build().unwrap();
+        assert_eq!(home.unfinished(), Vec::<String>::new());
+        let left: Vec<_> = std::fs::read_dir(home.tmp()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    let left: Vec<_> = litter().difference(&before).cloned().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 fn scarce_host(how: &str) {

@@ -57,18 +57,16 @@ impl Call {
             self.intake.clear();
             return;
         }
-        while self.intake.has_items() {
-            if inner.open.is_full() || inner.open.is_empty() {
-                inner.close_block();
-            }
-            let (items, bytes) = (inner.open.len(), inner.open.size());
-            self.intake.take(&mut inner.open);
-            let items = inner.open.len() - items;
-            inner.item_bytes += (inner.open.size() - bytes) as u64;
-            inner.store.accept(items);
-            // Before anybody can end them.
-            self.core.stats.submitted(items as u64);
+        if inner.open.is_full() || inner.open.is_empty() {
+            inner.close_block();
         }
+        let (items, bytes) = (inner.open.len(), inner.open.size());
+        self.intake.take(&mut inner.open);
+        let items = inner.open.len() - items;
+        inner.item_bytes += (inner.open.size() - bytes) as u64;
+        inner.store.accept(items);
+        // Before anybody can end them.
+        self.core.stats.submitted(items as u64);
         self.note_queued(inner);
     }
 

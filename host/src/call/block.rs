@@ -4,10 +4,11 @@
 //! calls or workers.
 
 use crate::buffers::Buffer;
-use crate::ring::frame::{Frames, append};
+use crate::ring::frame::{Frames, Head, ItemKind, append};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Items of a block end at latest here: what a block is worth handing over as.
 const FULL_ITEMS: usize = 4096;
@@ -60,11 +61,21 @@ impl Block {
         Self { first, ends: vec![frame.len()], bytes: frame }
     }
 
-    /// Appends an item whose frame consists of these words.
-    #[inline]
-    pub(super) fn push_words(&mut self, words: impl Iterator<Item = [u8; 8]>) {
-        words.for_each(|word| self.bytes.extend_from_slice(&word));
-        self.ends.push(self.bytes.len());
+    /// Appends items whose frames consist of these words, in two pieces.
+    pub(super) fn push_words(&mut self, pieces: [&[AtomicU64]; 2]) {
+        let mut at = self.bytes.len();
+        for words in pieces {
+            let from = self.bytes.len();
+            self.bytes.resize(from + size_of_val(words), 0);
+            let places = self.bytes.get_mut(from..).unwrap_or_default().chunks_exact_mut(8);
+            for (place, word) in places.zip(words) {
+                place.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+            }
+        }
+        while let Some((_, _, next)) = Head::<ItemKind>::read(&self.bytes, at) {
+            self.ends.push(next);
+            at = next;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -19,11 +19,11 @@ pub(crate) enum Step {
     /// The item was written to the buffer.
     Item,
     /// There was an item, and it cannot be encoded.
-    Misfit(Failure),
+    Misfit(Box<Failure>),
     /// The input is over.
     End,
     /// The input failed.
-    Failed(InputError),
+    Failed(Box<InputError>),
 }
 
 /// An input that encodes its own items.
@@ -104,12 +104,12 @@ fn pull_stride(
                 return Stride::End(None);
             }
             Step::Misfit(failure) => {
-                if !call.accept_failed(failure) {
+                if !call.accept_failed(*failure) {
                     return Stride::End(None);
                 }
             }
             Step::End => return Stride::End(None),
-            Step::Failed(error) => return Stride::End(Some(error)),
+            Step::Failed(error) => return Stride::End(Some(*error)),
         }
         items -= 1;
         bytes = bytes.saturating_sub(len);
@@ -140,14 +140,14 @@ pub(crate) fn drain(call: &Arc<Call>, source: &mut impl Source) -> Result<(), Po
             }
             Step::Misfit(failure) => {
                 flush(call, &mut block, index);
-                if !call.accept_failed(failure) {
+                if !call.accept_failed(*failure) {
                     break None;
                 }
                 index += 1;
                 block = Block::starting_at(index);
             }
             Step::End => break None,
-            Step::Failed(error) => break Some(error),
+            Step::Failed(error) => break Some(*error),
         }
         // The first blocks are small, so that workers start early.
         let ripe = block.is_full() || (block.len() as u64 >= 64 && block.len() as u64 >= index / 4);

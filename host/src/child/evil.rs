@@ -14,7 +14,7 @@ mod orders;
 use super::serve::Run;
 use crate::guest::{Item, Reply};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
-use crate::process::sys;
+use crate::process::sys::{self, Attempt};
 use crate::ring::Region;
 use crate::ring::frame::{HEAD, framed};
 use crate::ring::map::{ARENA, Stream};
@@ -22,8 +22,8 @@ use crate::wire::control::{Hello, WorkerReady, send};
 use crate::wire::report;
 pub(crate) use orders::{Deed, End, FIRST, Field, LAB, Lab, Point, STAGE, told};
 use orders::{Stage, tell};
-use rustix::fd::{AsRawFd as _, OwnedFd, RawFd};
-use std::cell::Cell;
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::cell::{Cell, RefCell};
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -38,6 +38,15 @@ fn end(how: End, tell: impl FnOnce()) -> ! {
             park()
         }
     }
+}
+
+/// Starts a process that has the descriptors 0 and 2 of this one, control stream and bell, and ends.
+#[expect(clippy::disallowed_methods, reason = "it is what no honest worker does")]
+fn leave_child() -> ! {
+    // A sealed worker gets no further.
+    let _ = sys::attempt(Attempt::Fork);
+    let _ = std::process::Command::new("sleep").arg("8").spawn();
+    sys::exit_now(0)
 }
 
 /// Runs for ever: whoever sleeps needs a system call for it.
@@ -76,6 +85,7 @@ pub(super) fn before_hello(mut control: &UnixStream) -> io::Result<()> {
                 control.write_all(bytes)?;
                 park();
             }
+            Deed::LeaveChild => leave_child(),
             Deed::At(Point::BeforeHello, how) => end(*how, || lab.tell(Point::BeforeHello)),
             _ => {}
         }
@@ -88,6 +98,8 @@ pub(super) fn before_hello(mut control: &UnixStream) -> io::Result<()> {
 pub(super) struct Plan {
     deeds: Vec<Deed>,
     region: Region,
+    /// The same memory, for where there is but a shared borrow. Mapped before the walls forbid it.
+    spare: RefCell<Region>,
     ring: OwnedFd,
     host_bell: RawFd,
     journal: Option<&'static [AtomicU8]>,
@@ -122,6 +134,7 @@ impl Plan {
         Ok(Self {
             deeds,
             region: Region::map(ring)?,
+            spare: RefCell::new(Region::map(ring)?),
             ring: ring.try_clone()?,
             host_bell: host_bell.as_raw_fd(),
             journal: lab.mapped("journal"),
@@ -209,12 +222,8 @@ impl<G: Run> Run for Worker<'_, G> {
             control.word.end();
             let tail = control.results_tail.load(Ordering::Acquire);
             let bytes = frame(0, 8, &7_i64.to_le_bytes());
-            // The mapping of a plan cannot be written through a shared borrow; another one can.
-            if let Ok(mut region) = Region::map(&self.plan.ring) {
-                region.write(Stream::Results, tail, &bytes);
-                let control = region.control();
-                control.results_tail.store(tail + bytes.len() as u64, Ordering::Release);
-            }
+            self.plan.spare.borrow_mut().write(Stream::Results, tail, &bytes);
+            control.results_tail.store(tail + bytes.len() as u64, Ordering::Release);
             self.plan.ring();
             park();
         }
@@ -360,6 +369,12 @@ impl<G: Run> Worker<'_, G> {
                 report::encode_failure(&lie, &Logs::default(), &mut bytes);
                 self.plan.put(&frame(3, bytes.len() as u64, &bytes));
                 self.linger();
+            }
+            Deed::LeaveChild => leave_child(),
+            Deed::CloseAll => {
+                let _ = sys::redirect_stderr(self.plan.ring.as_fd());
+                sys::close_inherited();
+                park();
             }
             Deed::Note(note) => {
                 self.plan.region.leave_note(&note);

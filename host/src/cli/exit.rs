@@ -104,6 +104,7 @@ fn of_pool(kind: PoolErrorKind) -> Exit {
         PoolErrorKind::Closed
         | PoolErrorKind::Terminated
         | PoolErrorKind::Broken
-        | PoolErrorKind::System => Exit::Pool,
+        | PoolErrorKind::System
+        | PoolErrorKind::Forked => Exit::Pool,
     }
 }

@@ -7,6 +7,10 @@
 //! |---|---|---|
 //! | before the pool is built, and where there is no input | ends the process | ends the process |
 //! | while items run | stops the input; what was read is finished | ends the pool; what has ended is printed |
+//!
+//! Others do what they do to any program: SIGHUP (unless `nohup` has it ignored) and SIGQUIT end the
+//! process, and the kernel ends the workers; SIGTSTP stops it, and only it, as children have sessions
+//! of their own.
 
 use super::exit::{CliError, Exit};
 use super::output;

@@ -107,6 +107,18 @@ impl Budget {
     }
 }
 
+/// Whether a module has or imports a memory with 64-bit addresses. An engine without them may trip
+/// over the sizes of such a memory before it names the proposal.
+pub(super) fn has_wide_memory(wasm: &[u8]) -> bool {
+    Parser::new(0).parse_all(wasm).map_while(Result::ok).any(|payload| match payload {
+        Payload::MemorySection(all) => all.into_iter().flatten().any(|memory| memory.memory64),
+        Payload::ImportSection(all) => all.into_imports().flatten().any(
+            |import| matches!(import.ty, wasmparser::TypeRef::Memory(memory) if memory.memory64),
+        ),
+        _ => false,
+    })
+}
+
 struct Count<'a> {
     budget: &'a Budget,
     seen: [u64; PARTS.len()],

@@ -3,7 +3,7 @@
 //! This module must not run anything of the module; it is meant for a throw-away process.
 
 use super::budget::{Budget, Excess};
-use super::{describe, engine, imports};
+use super::{budget, describe, engine, imports};
 use crate::description::{Description, EngineSettings, ImportInfo, Needs};
 use std::time::Instant;
 use wasmtime::component::Component;
@@ -27,6 +27,15 @@ impl Shape {
             Self::Component => "component",
         };
         format!("it is not a valid {name}: {}", one_line(error))
+    }
+
+    /// As `invalid`, of what can be read with all proposals that there are.
+    fn refused(&self, error: &wasmtime::Error, bytes: &[u8]) -> String {
+        let mut text = self.invalid(error);
+        if !text.contains("memory64") && budget::has_wide_memory(bytes) {
+            text.push_str("; it has a 64-bit memory, and memory64 is not enabled");
+        }
+        text
     }
 }
 
@@ -78,7 +87,7 @@ struct Compiled {
 
 fn core(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
     let module =
-        Module::from_binary(engine, bytes).map_err(|error| Shape::Module.invalid(&error))?;
+        Module::from_binary(engine, bytes).map_err(|error| Shape::Module.refused(&error, bytes))?;
     Ok(Compiled {
         imports: imports::of_module(&module)?,
         functions: describe::module(&module),
@@ -88,8 +97,8 @@ fn core(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
 }
 
 fn component(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
-    let component =
-        Component::from_binary(engine, bytes).map_err(|error| Shape::Component.invalid(&error))?;
+    let component = Component::from_binary(engine, bytes)
+        .map_err(|error| Shape::Component.refused(&error, bytes))?;
     Ok(Compiled {
         imports: imports::of_component(&component)?,
         functions: describe::component(engine, &component),

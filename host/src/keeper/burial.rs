@@ -37,9 +37,11 @@ impl Link {
             Ok(_) => self.worker.ring.claimed_unended() as usize,
             Err(_) => self.flight.len(),
         };
-        let worked = self.worker.items > 0 || started > 0;
         let started =
             if started == 0 { usize::from(self.is_suspect(&parting, ended)) } else { started };
+        // The end that an item is blamed for is no strike: else two such items in a row would be
+        // the end of a pool of one. Where nothing works any more, the ends before it are enough.
+        let worked = self.worker.items > 0 || started > 0;
         let was_idle = self.flight.len() == 0 && self.core.recipe.config.initializer.is_none();
         let legs = self.flight.pop_back(self.flight.len().saturating_sub(started));
         self.core
@@ -93,7 +95,7 @@ impl Link {
             && self.core.suspect(Suspect {
                 item: (front.call.id, front.span.first()),
                 seat: self.seat,
-                proven: self.worker.items > 0,
+                proven: self.worker.items > 0 || self.seat().has_worked(),
             })
     }
 

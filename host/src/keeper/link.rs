@@ -11,13 +11,14 @@ use super::batch::{self, Batch};
 use super::flight::Flight;
 use super::seat::Seat;
 use super::worker::Worker;
-use super::{ANNOUNCED, KILL_LOOK, Parting, SLACK};
+use super::{ANNOUNCED, KILL_LOOK, LONGEST_LOOK, Parting, SLACK};
 use crate::buffers::Buffer;
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
 use crate::outcome::{Failure, TaskErrorKind};
 use crate::pool::core::Core;
+use crate::process::watch::overslept;
 use crate::ring::Violation;
 use crate::ring::word::Count;
 use std::sync::Arc;
@@ -291,8 +292,9 @@ impl Link {
             return Ok(None);
         }
         // A claim that nobody sees starts no clock. Looking eight times in the time that an item
-        // has keeps a kill within an eighth of its deadline.
-        let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).max(KILL_LOOK));
+        // has keeps a kill within an eighth of its deadline. Once a second, as a sleep that takes much
+        // longer than that is how it is seen that this process was stopped.
+        let look = timeout.map_or(KILL_LOOK, |limit| (limit / 8).clamp(KILL_LOOK, LONGEST_LOOK));
         let look = now.checked_add(look);
         if !reading.running {
             let prepared = self.enforce_preparation(now, timeout)?;
@@ -430,6 +432,11 @@ impl Link {
         let deadline = [due, look].into_iter().flatten().min();
         let woken = self.worker.sleep(self.core.seats[self.seat].bell(), deadline);
         self.worker.ring.lower();
+        if let Some(late) = overslept(deadline) {
+            // No item is billed for the time in which this process was stopped.
+            self.seen.1 += late;
+            self.since += late;
+        }
         if woken.called {
             self.seat().quiet();
         }

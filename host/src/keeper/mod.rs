@@ -42,6 +42,8 @@ use worker::Worker;
 const ANNOUNCED: Duration = Duration::from_micros(250);
 /// Shortest time between two looks at a clock.
 const KILL_LOOK: Duration = Duration::from_millis(1);
+/// Longest time between two looks at the clock of an item with a timeout.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// After so long without items, memory is given back that passing them has touched: at once, it
 /// would be touched again by the next call.
 const IDLE: Duration = Duration::from_millis(500);

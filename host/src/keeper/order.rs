@@ -164,7 +164,7 @@ fn announced(
     wake: BorrowedFd<'_>,
     ending: &impl Fn() -> bool,
 ) -> Result<(Child, Adopted), StartError> {
-    await_word(&announcement, wake, ending, ticket.deadline())?;
+    await_word(&announcement, None, wake, ending, ticket.deadline())?;
     let mut bytes = [0; 4096];
     let (len, sender) = match fds::receive_attested(&announcement, &mut bytes) {
         Ok(received) => received,
@@ -209,7 +209,11 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
     /// Waits for one message of the child.
     fn hear<T: DeserializeOwned>(&mut self) -> Result<T, StartError> {
         let control = self.child.control()?;
-        await_word(control, self.wake, self.ending, Instant::now() + GREETING)?;
+        let pidfd = Some(self.child.pidfd());
+        if !await_word(control, pidfd, self.wake, self.ending, Instant::now() + GREETING)? {
+            // A copy of this process, forked in the wrong moment, holds the stream open.
+            return Err(self.silence(&io::ErrorKind::UnexpectedEof.into()));
+        }
         control.set_read_timeout(Some(Duration::from_secs(5)))?;
         receive(control).map_err(|error| self.silence(&error))
     }
@@ -227,24 +231,45 @@ impl<F: Fn() -> bool> Greeting<'_, F> {
     }
 }
 
-/// Waits until there is something to hear on a stream.
+/// Waits until there is something to hear on a stream; false if whoever was to say it has ended
+/// without a word.
 fn await_word(
     stream: &UnixStream,
+    speaker: Option<BorrowedFd<'_>>,
     wake: BorrowedFd<'_>,
     ending: &impl Fn() -> bool,
     deadline: Instant,
-) -> Result<(), StartError> {
+) -> Result<bool, StartError> {
     let began = Instant::now();
     loop {
-        let mut set =
-            [PollFd::new(stream, PollFlags::IN), PollFd::from_borrowed_fd(wake, PollFlags::IN)];
-        poll_until(&mut set, Some(deadline));
-        let [heard, called] = set.map(|fd| !fd.revents().is_empty());
+        let word = || PollFd::new(stream, PollFlags::IN);
+        let wake_up = || PollFd::from_borrowed_fd(wake, PollFlags::IN);
+        let (mut heard, called, ended) = match speaker {
+            Some(speaker) => {
+                let speaker = PollFd::from_borrowed_fd(speaker, PollFlags::IN);
+                let mut set = [word(), wake_up(), speaker];
+                poll_until(&mut set, Some(deadline));
+                let [heard, called, ended] = set.map(|fd| !fd.revents().is_empty());
+                (heard, called, ended)
+            }
+            None => {
+                let mut set = [word(), wake_up()];
+                poll_until(&mut set, Some(deadline));
+                let [heard, called] = set.map(|fd| !fd.revents().is_empty());
+                (heard, called, false)
+            }
+        };
+        if ended && !heard {
+            // Its last words may have come between the looks at the one and the other.
+            let mut set = [word()];
+            poll_until(&mut set, Some(Instant::now()));
+            heard = !set[0].revents().is_empty();
+        }
         if ending() {
             return Err(StartError::Interrupted);
         }
-        if heard {
-            return Ok(());
+        if heard || ended {
+            return Ok(heard);
         }
         if called {
             let _ = rustix::io::read(wake, &mut [0_u8; 8]);

@@ -54,6 +54,7 @@ pub(crate) struct Seat {
     asked: AtomicBool,
     /// There are strikes against it, so that a working worker needs a lock only then.
     struck: AtomicBool,
+    worked: AtomicBool,
 }
 
 impl Seat {
@@ -68,6 +69,7 @@ impl Seat {
             busy: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             struck: AtomicBool::new(false),
+            worked: AtomicBool::new(false),
         })
     }
 
@@ -117,9 +119,17 @@ impl Seat {
         self.struck.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there was one since somebody last looked.
-    pub(crate) fn was_struck(&self) -> bool {
+    /// Notes that items have ended on it. True if there was a strike since they last did.
+    pub(crate) fn works(&self) -> bool {
+        if !self.has_worked() {
+            self.worked.store(true, Ordering::Relaxed);
+        }
         self.struck.load(Ordering::Relaxed) && self.struck.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether items have ever ended on it.
+    pub(crate) fn has_worked(&self) -> bool {
+        self.worked.load(Ordering::Relaxed)
     }
 
     // ---- the parked link ----
@@ -142,7 +152,8 @@ impl Seat {
         self.parked().post.take()
     }
 
-    /// Keeper's thread: sleeps until it is called, or until the worker ends, or for a time.
+    /// Keeper's thread: sleeps until it is called, or until the worker ends, or for a time. Not until
+    /// the worker rings: somebody may drive it, and waits for that himself.
     pub(crate) fn doze(&self, pidfd: Option<&OwnedFd>, until: Option<Instant>) -> Woken {
         let bell = PollFd::new(&self.thread_bell, PollFlags::IN);
         // Without a descriptor of the worker, the bell stands in.

@@ -22,7 +22,7 @@ use crate::event::{Observers, Stats};
 use crate::fences;
 use crate::keeper::seat::Seat;
 use crate::keeper::zygote::Nursery;
-use crate::process::Program;
+use crate::process::{Program, sys};
 use crate::walls::Sandbox;
 use rustix::fd::OwnedFd;
 use std::collections::VecDeque;
@@ -64,6 +64,8 @@ pub(crate) struct Core {
     /// Keepers must kill their workers and end.
     ending: AtomicBool,
     deadlines: Deadlines,
+    /// What [`sys::forks`] said in the process that has the workers.
+    forks: u32,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,17 @@ impl Core {
             joining: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             deadlines: Deadlines::default(),
+            forks: sys::forks(),
         })
+    }
+
+    /// Says so in a forked copy of the pool's process. There, no keeper lives, workers are somebody
+    /// else's, and any lock may be held for ever by a thread that is not there.
+    ///
+    /// # Errors
+    /// [`PoolErrorKind::Forked`](super::error::PoolErrorKind::Forked).
+    pub(crate) fn check_process(&self) -> Result<(), PoolError> {
+        if sys::forks() == self.forks { Ok(()) } else { Err(PoolError::forked()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -146,6 +158,7 @@ impl Core {
 
     /// Takes a call into the queue.
     pub(crate) fn submit(&self, call: &Arc<Call>) -> Result<(), PoolError> {
+        self.check_process()?;
         // Before it can be over, so that its deadline is surely forgotten then.
         if let Some(after) = call.spec.deadline {
             let watched = self.deadlines.watch(call, after);
@@ -360,7 +373,7 @@ impl Core {
 
     /// Items have ended on this seat's worker, so it works.
     pub(crate) fn worker_works(&self, seat: usize) {
-        if self.seats.get(seat).is_some_and(Seat::was_struck) {
+        if self.seats.get(seat).is_some_and(Seat::works) {
             self.lock().strikes.worked(seat);
         }
     }
@@ -419,6 +432,9 @@ impl Core {
 
     /// Refuses new calls.
     pub(crate) fn close(&self) {
+        if self.check_process().is_err() {
+            return;
+        }
         let mut queue = self.lock();
         if matches!(queue.phase, Phase::Open) {
             queue.phase = Phase::Closed;
@@ -428,6 +444,9 @@ impl Core {
 
     /// Ends every call and every worker.
     pub(crate) fn terminate(&self) {
+        if self.check_process().is_err() {
+            return;
+        }
         let mut queue = self.lock();
         if matches!(queue.phase, Phase::Open | Phase::Closed) {
             queue.phase = Phase::Terminated;
@@ -444,8 +463,9 @@ impl Core {
     /// Waits until all workers have ended; false if the deadline passed first.
     ///
     /// # Errors
-    /// If the pool still takes calls: it would never end.
+    /// If the pool still takes calls: it would never end. In a forked copy.
     pub(crate) fn join(&self, deadline: Option<Instant>) -> Result<bool, PoolError> {
+        self.check_process()?;
         if matches!(self.lock().phase, Phase::Open) {
             return Err(PoolError::usage("join needs `close` or `terminate` before it"));
         }

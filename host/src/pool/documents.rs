@@ -208,10 +208,10 @@ fn pulling(call: Arc<Call>, mut source: impl DocumentSource) -> impl FnMut(&mut 
             }
             Ok(Pulled::Unusable) => {
                 let text = String::from_utf8_lossy(&scratch).into_owned();
-                Step::Misfit(Failure::new(TaskErrorKind::BadInput, text))
+                Step::Misfit(Box::new(Failure::new(TaskErrorKind::BadInput, text)))
             }
             Ok(Pulled::End) => Step::End,
-            Err(error) => Step::Failed(InputError::of(error)),
+            Err(error) => Step::Failed(Box::new(InputError::of(error))),
         }
     }
 }

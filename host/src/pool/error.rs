@@ -80,6 +80,8 @@ pub enum PoolErrorKind {
     Expired,
     /// The system refused something, such as a thread.
     System,
+    /// This process is a copy, made by `fork`, of the one that has the pool.
+    Forked,
 }
 
 impl PoolError {
@@ -101,6 +103,11 @@ impl PoolError {
 
     pub(crate) fn terminated() -> Self {
         Self::new(PoolErrorKind::Terminated, "the pool was terminated")
+    }
+
+    pub(crate) fn forked() -> Self {
+        let text = "the pool belongs to the process that this one was forked from; build another";
+        Self::new(PoolErrorKind::Forked, text)
     }
 
     pub(crate) fn usage(message: impl Into<Arc<str>>) -> Self {

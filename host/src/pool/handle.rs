@@ -49,6 +49,7 @@ impl<T> AsyncResult<T> {
     /// # Worker death
     /// Ends as [`TaskErrorKind::WorkerDied`] for the item concerned; this never hangs.
     pub fn get(&self) -> Result<T, CallError> {
+        self.call.core.check_process()?;
         self.call.wait_ready(None);
         self.finish_with(Outs::kept(&self.call))
     }
@@ -59,6 +60,9 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Option<Result<T, CallError>> {
+        if let Err(forked) = self.call.core.check_process() {
+            return Some(Err(forked.into()));
+        }
         self.wait(Some(timeout)).then(|| self.finish_with(Outs::kept(&self.call)))
     }
 
@@ -66,7 +70,7 @@ impl<T> AsyncResult<T> {
     /// `wait` tells nothing.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.call.wait_ready(deadline)
+        self.call.core.check_process().is_ok() && self.call.wait_ready(deadline)
     }
 
     /// Whether the call is ready, with a value or an error. Does not block.

@@ -159,6 +159,10 @@ impl<R> Imap<R> {
         if let Some(out) = self.in_hand() {
             return Ok(Some(Ok(out)));
         }
+        if let Err(forked) = self.call.core.check_process() {
+            self.state = State::Ended;
+            return Ok(Some(Err(forked.into())));
+        }
         let next = self.call.next(deadline).ok_or(Timeout)?;
         Ok(self.found(next))
     }
@@ -226,7 +230,7 @@ impl<R> std::iter::FusedIterator for Imap<R> {}
 
 impl<R> Drop for Imap<R> {
     fn drop(&mut self) {
-        if self.state == State::Live {
+        if self.state == State::Live && self.call.core.check_process().is_ok() {
             self.call.cancel(GRACE);
         }
     }

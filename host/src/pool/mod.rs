@@ -64,6 +64,20 @@ use std::time::{Duration, Instant};
 /// A worker that dies costs the one item that it was running, which ends as
 /// [`WorkerDied`](crate::TaskErrorKind::WorkerDied); items it had finished are delivered, items it
 /// had not begun run elsewhere, and a new worker takes its place.
+///
+/// What a worker had begun is what it says itself, in memory that survives it. One that was taken
+/// over by a hostile module can hide that it had begun an item. So an item at whose turn three workers
+/// ended by themselves (not killed by somebody), each saying that it had not begun it, is blamed too: it
+/// ends as `WorkerDied`, and may then have been started three times. With honest workers no item is
+/// started twice, unless [`retries`](Function::retries) were asked for.
+///
+/// # Forks
+///
+/// The pool belongs to the process that built it. In a copy of that process, made by `fork` without
+/// `exec`, new calls, `join`, and whoever waits for results get
+/// [`PoolErrorKind::Forked`](crate::PoolErrorKind::Forked); `close`, `terminate` and drops do nothing. The
+/// copy holds nothing up in the process that has the pool, however long it lives. Programs that the
+/// host starts inherit no descriptor of the pool.
 #[derive(Clone, Debug)]
 pub struct Pool {
     core: Arc<Core>,

@@ -62,14 +62,14 @@ pub(crate) struct Suspect {
     /// Its call's number, and its index.
     pub(crate) item: (u64, u64),
     pub(crate) seat: usize,
-    /// The worker had ended other items, so it is none that can do nothing.
+    /// Items have ended on this seat before, so its workers are none that can do nothing.
     pub(crate) proven: bool,
 }
 
 #[derive(Debug)]
 struct Suspicion {
     first: Suspect,
-    /// Some worker was proven, or they were of several seats.
+    /// Some seat was proven, or there were several.
     certain: bool,
     times: u32,
     last: Instant,

@@ -195,7 +195,10 @@ fn encode<A: Serialize + ?Sized>(call: &Call, shape: Shape, item: &A, out: &mut 
     let star = shape == Shape::Arguments;
     match codec::to_params(&call.info().signature, star, item, out) {
         Ok(()) => call.check_size(out.len() - before),
-        Err(misfit) => Step::Misfit(Failure::new(TaskErrorKind::BadInput, misfit.to_string())),
+        Err(misfit) => {
+            let failure = Failure::new(TaskErrorKind::BadInput, misfit.to_string());
+            Step::Misfit(Box::new(failure))
+        }
     }
 }
 
@@ -213,16 +216,23 @@ impl Call {
     }
 
     /// Whether an encoded item is small enough.
+    #[inline]
     pub(super) fn check_size(&self, size: usize) -> Step {
         let limit = self.core.recipe.config.limits.input;
         if size as u64 <= limit {
             return Step::Item;
         }
-        let text =
-            format!("the item has {size} bytes, the limit is {limit} (`max_input`, `--max-line`)");
-        let used = Some((size as u64, limit));
-        Step::Misfit(Failure { used, ..Failure::new(TaskErrorKind::BadInput, text) })
+        too_large(size, limit)
     }
+}
+
+#[cold]
+fn too_large(size: usize, limit: u64) -> Step {
+    let text =
+        format!("the item has {size} bytes, the limit is {limit} (`max_input`, `--max-line`)");
+    let used = Some((size as u64, limit));
+    let failure = Failure { used, ..Failure::new(TaskErrorKind::BadInput, text) };
+    Step::Misfit(Box::new(failure))
 }
 
 impl InputError {

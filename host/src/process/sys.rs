@@ -8,6 +8,8 @@
 use rustix::thread::UnshareFlags;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Runs before `main` in every executable that links this library.
 #[used]
@@ -218,6 +220,21 @@ pub(crate) fn map_shared(
 pub(crate) fn borrow(fd: std::os::fd::RawFd) -> std::os::fd::BorrowedFd<'static> {
     // SAFETY: the worker that asks for this number keeps its owner for as long as it lives.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
+}
+
+/// How many forks of this library's processes lie between the first one and this: a copy made by
+/// `fork` counts one more than its original. A copy that was made without libc is not counted.
+pub(crate) fn forks() -> u32 {
+    static FORKS: AtomicU32 = AtomicU32::new(0);
+    static COUNTED: Once = Once::new();
+    extern "C" fn count() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    COUNTED.call_once(|| {
+        // SAFETY: the function does what may be done between a fork and what comes after it.
+        let _ = unsafe { libc::pthread_atfork(None, None, Some(count)) };
+    });
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// Closes every descriptor from 3 on: whatever the embedder's program leaked into its children.

@@ -172,6 +172,15 @@ impl Drop for Child {
     }
 }
 
+/// How much later than planned a sleeper woke, if that was so much that this process did not run: a
+/// signal stopped it, a freezer froze it, its virtual machine paused. Nobody watched a clock then, and
+/// who was watched may not have run either.
+pub(crate) fn overslept(planned: Option<Instant>) -> Option<Duration> {
+    const BUSY: Duration = Duration::from_millis(500);
+    let late = Instant::now().saturating_duration_since(planned?);
+    (late > BUSY).then_some(late)
+}
+
 /// Waits until one of the set is ready, or the deadline passes.
 pub(crate) fn poll_until(set: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));

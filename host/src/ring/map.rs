@@ -19,7 +19,9 @@ use std::ptr::NonNull;
 /// Bytes of each stream's arena. Larger frames travel in pieces, and are copied once more; so two
 /// of a megabyte have room. Pages that were touched are given back when the worker has been idle.
 pub(crate) const ARENA: usize = 4 << 20;
-const CONTROL: usize = 4096;
+/// Of which the front is used. A mapping begins at a whole page of the machine, and on aarch64 pages
+/// can be as large as this.
+const CONTROL: usize = 64 << 10;
 const NOTE: usize = 512;
 /// The whole file: control page, item arena, result arena.
 const FILE: usize = CONTROL + 2 * ARENA;

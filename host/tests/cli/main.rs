@@ -8,5 +8,6 @@ mod forms;
 mod items;
 mod signals;
 mod statuses;
+mod stops;
 mod support;
 mod walls;

@@ -148,6 +148,18 @@ impl Live {
         rustix::process::kill_process(pid, signal).expect("is there");
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its process to change.
+    pub(crate) fn wait(&self, for_what: rustix::process::WaitIdOptions) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let waited = rustix::process::waitid(rustix::process::WaitId::Pid(pid), for_what);
+        waited.expect("a child of ours");
+    }
+
     /// Waits for its end. Standard input stays as it is.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {

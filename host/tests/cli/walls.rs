@@ -90,6 +90,30 @@ fn it_is_the_same_without_user_namespaces() {
     assert_eq!(namespace.unwrap()["bare"]["refused"], "ENOSPC", "{report}");
 }
 
+/// What a container gives that drops capabilities: workers stay root, without any.
+#[test]
+fn it_is_the_same_for_root_without_capabilities() {
+    let setpriv = Command::new("setpriv").args(["--version"]).stdout(Stdio::null()).status();
+    if !rustix::process::geteuid().is_root() || setpriv.is_err() {
+        return;
+    }
+    let (_place, program) = in_public();
+    for dropped in ["-setuid", "-setgid", "-kill", "-all"] {
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--bounding-set={dropped}"), "--inh-caps=-all"]);
+        command.arg(&program).args(["doctor", "--json"]).env_clear();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let found = finish(command, "");
+        assert_eq!(found.status, 0, "{dropped}: {found:?}");
+        let report: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+        assert_eq!(report["sound"], true, "{dropped}: {report}");
+        assert!(report.to_string().contains("user 0, capabilities 0x0"), "{dropped}: {report}");
+        let attacks = report["attacks"].as_array().unwrap();
+        let fork = attacks.iter().find(|attack| attack["name"] == "fork").unwrap();
+        assert!(fork["sealed"].to_string().contains("SIGSYS"), "{dropped}: {fork}");
+    }
+}
+
 #[test]
 fn a_grant_reaches_no_further_than_its_folder() {
     let place = folder();

@@ -3,7 +3,8 @@
 //!
 //! Started as root, it becomes a user whom nobody else is; else it has nothing to say (status 2).
 //! By its argument: `few` has room for some of its workers, `none` for none of them, `for-a-while`
-//! loses all of them while there is no room. Status 0 for what was expected.
+//! loses all of them while there is no room. Status 0 for what was expected. `files` stays who it is,
+//! and may have few descriptors.
 
 #![expect(unsafe_code, reason = "raw calls change the user of the whole process")]
 
@@ -49,7 +50,56 @@ fn eventually(mut happened: impl FnMut() -> bool) -> bool {
     happened()
 }
 
+/// With so many descriptors for the whole process. The status is 10 and the number of workers, so 10
+/// if it is refused by a clear error.
+fn few_files(limit: u64) -> ExitCode {
+    // What whoever started this left open does not count.
+    // SAFETY: nothing here has opened any of them.
+    unsafe { libc::close_range(3, u32::MAX, 0) };
+    let allow = |files| {
+        let limit = Rlimit { current: Some(files), maximum: Some(1000) };
+        setrlimit(Resource::Nofile, limit).expect("it may be changed");
+    };
+    allow(limit);
+    let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
+    let built = Pool::builder(module).processes(3).cache(Cache::Off).build();
+    let pool = match built {
+        Ok(pool) => pool,
+        Err(error) => {
+            let text = error.to_string();
+            let clear = text.contains("open files") && text.lines().count() == 1;
+            let _ = writeln!(std::io::stderr(), "{limit}: {text}");
+            return ExitCode::from(if clear { 10 } else { 3 });
+        }
+    };
+    let alive = || {
+        let stats = pool.stats();
+        stats.workers_started - stats.workers_ended
+    };
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        if !squares(&pool) {
+            return ExitCode::from(4);
+        }
+    }
+    let few = alive();
+    allow(1000);
+    if !(eventually(|| alive() == 3) && squares(&pool)) {
+        return ExitCode::from(5);
+    }
+    pool.close();
+    match pool.join_timeout(Duration::from_secs(20)) {
+        Ok(true) => ExitCode::from(10 + u8::try_from(few).unwrap_or(100)),
+        _ => ExitCode::from(6),
+    }
+}
+
 fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("files") {
+        let limit = args.next().and_then(|limit| limit.parse().ok());
+        return few_files(limit.expect("a number of descriptors"));
+    }
     if !become_user() {
         return ExitCode::from(2);
     }

@@ -53,6 +53,9 @@ pub(crate) enum Deed {
     Refuse(String),
     ReadyTwice,
     CloseBell,
+    // Before it serves, or at an item.
+    /// Ends, and leaves a child that holds all that it had open.
+    LeaveChild,
     // Anywhere.
     At(Point, End),
     // At an item.
@@ -91,6 +94,8 @@ pub(crate) enum Deed {
     Report(usize, usize),
     Fatal,
     Note(String),
+    /// Closes every descriptor that it has, and runs on.
+    CloseAll,
 }
 
 /// A word of the control block.

@@ -22,6 +22,17 @@ fn wasm(text: &str) -> Vec<u8> {
     b"\0asm\x01\0\0\0".to_vec()
 }
 
+/// The engine trips over the number, which is read as one of 32 bits.
+#[test]
+fn a_memory_with_64_bit_addresses_is_refused_by_name_whatever_its_size() {
+    for memory in ["i64 1", "i64 0x1_0000_0000_0000"] {
+        for module in ["(memory {})", r#"(import "a" "b" (memory {}))"#] {
+            let text = format!("(module {})", module.replace("{}", memory));
+            refused(text.as_bytes(), &["not a valid core module", "memory64"]);
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_no_webassembly() {
     refused(b"", &["it is empty", "expected a WebAssembly core module"]);

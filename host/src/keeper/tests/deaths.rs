@@ -7,23 +7,30 @@ use crate::child::evil::{Deed, End, FIRST, Point};
 use crate::outcome::TaskErrorKind;
 use crate::{Pool, TaskError};
 use rustix::process::{Pid, Signal, kill_process};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How a worker is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Death {
     By(Signal),
+    /// The kernel kills it, as a group of processes that it is in has no memory left.
+    Starved,
     /// By itself, with status 0.
     Exit,
 }
 
-const DEATHS: [Death; 5] = [
-    Death::By(Signal::KILL),
-    Death::By(Signal::SEGV),
-    Death::By(Signal::ABORT),
-    Death::By(Signal::STOP),
-    Death::Exit,
-];
+/// Every one that there can be on this machine.
+fn deaths() -> Vec<Death> {
+    let signals = [Signal::KILL, Signal::SEGV, Signal::ABORT, Signal::STOP];
+    let mut deaths: Vec<_> = signals.map(Death::By).into();
+    deaths.push(Death::Exit);
+    match Cage::new(1 << 30) {
+        Some(_) => deaths.push(Death::Starved),
+        None => println!("not by want of memory: no right to make a cgroup with a limit"),
+    }
+    deaths
+}
 
 fn send(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
@@ -45,35 +52,72 @@ fn strike(pid: u32, signal: Signal) {
     }
 }
 
+impl Death {
+    /// Lets somebody end this way. Not by itself.
+    fn come(self, pid: u32) {
+        match self {
+            Self::By(signal) => strike(pid, signal),
+            Self::Starved => starve(pid),
+            Self::Exit => {}
+        }
+    }
+}
+
+/// Takes the memory that a worker's group may have, which the kernel gets back from the worker first:
+/// it has offered itself.
+fn starve(pid: u32) {
+    let cage = Cage::new(32 << 20).expect("it was possible before");
+    cage.put(pid);
+    // Reads zeroes and keeps them, until it is killed too.
+    #[expect(clippy::disallowed_methods, reason = "it is to be in the cage from its start")]
+    let mut glutton = std::process::Command::new("sh")
+        .args(["-c", &format!("echo $$ > {} && exec tail /dev/zero", cage.members().display())])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while is_running(pid) && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // A glutton that is still there has what it wants.
+    let _ = glutton.kill();
+    glutton.wait().unwrap();
+}
+
+/// Whether this process exists and is no zombie.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+}
+
 /// Lets one worker of a pool end at a point, while items are there. Gives the outcome of the item
 /// that set it off, if one did.
 fn die(point: Point, death: Death, size: usize) -> Option<Result<i64, TaskError>> {
     let how = match death {
         Death::Exit => End::Exit(0),
-        Death::By(_) => End::Park,
+        Death::By(_) | Death::Starved => End::Park,
     };
     let site = Site::new(&[Deed::At(point, how)]).tokens(1);
     let before = Instant::now();
     std::thread::scope(|threads| {
-        if let Death::By(signal) = death {
+        if death != Death::Exit {
             let site = &site;
-            threads.spawn(move || strike(site.await_told(point), signal));
+            threads.spawn(move || death.come(site.await_told(point)));
         }
         let pool = site.early_builder(size).build().unwrap();
         let mut evil = None;
         // An evil worker must meet the evil item, or some item: the others may be quicker.
         let start = Instant::now();
         loop {
-            let mut outcomes = besiege(&pool, 1, true, |echo| match death {
-                Death::By(Signal::STOP) => echo.timeout(Duration::from_millis(300)),
-                _ => echo,
-            });
-            let outcome = outcomes.remove(0);
-            let honest = outcome.as_ref().is_ok_and(|value| *value == FIRST);
-            if !honest {
-                assert!(evil.is_none(), "one token, one death");
-                evil = Some(outcome);
+            for outcome in meet(&pool, death) {
+                let honest = outcome.as_ref().is_ok_and(|value| *value == FIRST);
+                if !honest {
+                    assert!(evil.is_none(), "one token, one death");
+                    evil = Some(outcome);
+                }
             }
+            besiege(&pool, 0, true, |echo| echo);
             let gone = site.tokens_left() == 0 && pool.stats().workers_started > size as u64;
             let early = matches!(point, Point::BeforeHello | Point::BeforeReady);
             if evil.is_some() || gone || (early && site.tokens_left() == 0 && no_stranger(&pool)) {
@@ -87,6 +131,21 @@ fn die(point: Point, death: Death, size: usize) -> Option<Result<i64, TaskError>
     })
 }
 
+/// Gives every worker something to do for some milliseconds, and then the evil item, once for each of
+/// them: else it may always be the same few that get everything.
+fn meet(pool: &Pool, death: Death) -> Vec<Result<i64, TaskError>> {
+    let count = pool.function("count").unwrap().chunk_size(1);
+    let busy = count.map_async::<_, i64>(vec![2_000_000_i64; pool.processes()]).unwrap();
+    let echo = pool.function("echo").unwrap().chunk_size(1);
+    let echo = match death {
+        Death::By(Signal::STOP) => echo.timeout(Duration::from_millis(800)),
+        _ => echo,
+    };
+    let outcomes = echo.map_outcomes::<_, i64>(vec![FIRST; pool.processes()]).unwrap();
+    assert!(busy.get().unwrap().iter().all(|value| *value == 2_000_000));
+    outcomes
+}
+
 /// All children of this process are workers that are ready.
 fn no_stranger(pool: &Pool) -> bool {
     let stats = pool.stats();
@@ -95,10 +154,11 @@ fn no_stranger(pool: &Pool) -> bool {
 }
 
 fn everywhere(points: &[Point], check: impl Fn(Point, Death, Option<Result<i64, TaskError>>)) {
+    let deaths = deaths();
     for size in SIZES {
         for point in points {
-            for death in DEATHS {
-                check(*point, death, die(*point, death, size));
+            for death in &deaths {
+                check(*point, *death, die(*point, *death, size));
             }
         }
     }
@@ -116,14 +176,15 @@ fn d35_deaths_before_a_worker_is_ready_cost_no_item() {
 #[test]
 fn d36_deaths_of_an_idle_worker_cost_no_item() {
     alone(|| {
+        let deaths = deaths();
         for size in SIZES {
-            for death in [Signal::KILL, Signal::SEGV, Signal::ABORT, Signal::STOP] {
+            for death in deaths.iter().filter(|death| **death != Death::Exit) {
                 let site = Site::new(&[]);
                 let pool = site.builder(size).build().unwrap();
                 besiege(&pool, 0, true, |echo| echo);
                 let started = pool.stats().workers_started;
                 let worker = children()[0];
-                strike(worker, death);
+                death.come(worker);
                 besiege(&pool, 0, true, |echo| echo);
                 let start = Instant::now();
                 // One that is stopped is replaced as soon as it is given something.
@@ -174,6 +235,9 @@ fn blamed(point: Point, death: Death, evil: Option<Result<i64, TaskError>>) {
         Death::By(Signal::STOP) => assert_eq!(kind, TaskErrorKind::TimedOut, "{text}"),
         Death::Exit => assert_eq!((kind, code), (TaskErrorKind::WorkerDied, Some(0)), "{text}"),
         // The engine's action on a segmentation fault is not its own: the filter stops it.
+        Death::Starved => {
+            assert_eq!((kind, code), (TaskErrorKind::WorkerDied, Some(-9)), "{text}");
+        }
         Death::By(Signal::SEGV) => assert_eq!(kind, TaskErrorKind::WorkerDied, "{text}"),
         Death::By(signal) => {
             let expected = (TaskErrorKind::WorkerDied, Some(-signal.as_raw()));
@@ -272,13 +336,42 @@ struct Cage(std::path::PathBuf);
 
 impl Cage {
     fn new(bytes: u64) -> Option<Self> {
+        Self::second(bytes).or_else(|| Self::first(bytes))
+    }
+
+    /// In version 2. A group with processes of its own gives no controllers to those inside it, so
+    /// this is not made in our own.
+    fn second(bytes: u64) -> Option<Self> {
+        let root = std::path::Path::new("/sys/fs/cgroup");
+        let given = std::fs::read_to_string(root.join("cgroup.subtree_control")).ok()?;
+        let memory = given.split_whitespace().any(|controller| controller == "memory");
+        let cage = memory.then(|| Self::made(root))??;
+        // Where there is no swap, there is no such file.
+        let _ = std::fs::write(cage.0.join("memory.swap.max"), "0");
+        std::fs::write(cage.0.join("memory.max"), bytes.to_string()).ok().map(|()| cage)
+    }
+
+    fn first(bytes: u64) -> Option<Self> {
         let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = text.lines().find_map(|line| line.split_once(":memory:"))?.1;
-        let path = format!("/sys/fs/cgroup/memory{own}/sandpool-test-{}", std::process::id());
-        let cage = Self(path.into());
-        std::fs::create_dir(&cage.0).ok()?;
+        let cage = Self::made(format!("/sys/fs/cgroup/memory{own}").as_ref())?;
         let limit = std::fs::write(cage.0.join("memory.limit_in_bytes"), bytes.to_string());
         limit.ok().map(|()| cage)
+    }
+
+    fn made(parent: &std::path::Path) -> Option<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let cage = parent.join(format!("sandpool-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&cage).ok().map(|()| Self(cage))
+    }
+
+    fn members(&self) -> std::path::PathBuf {
+        self.0.join("cgroup.procs")
+    }
+
+    fn put(&self, pid: u32) {
+        std::fs::write(self.members(), pid.to_string()).unwrap();
     }
 }
 
@@ -305,9 +398,7 @@ fn d84_a_worker_that_the_kernel_kills_for_want_of_memory_costs_its_item() {
             while pool.stats().workers_started < size as u64 {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            for worker in children() {
-                std::fs::write(cage.0.join("cgroup.procs"), worker.to_string()).unwrap();
-            }
+            children().into_iter().for_each(|worker| cage.put(worker));
             let error = pool.apply::<_, i64>("hoard", &1_i64).unwrap_err();
             let error = error.task().unwrap();
             assert_eq!((error.kind(), error.code()), (TaskErrorKind::WorkerDied, Some(-9)));

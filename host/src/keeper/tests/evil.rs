@@ -2,9 +2,10 @@
 
 use super::lab::{SIZES, Site, alone, besiege, peak_memory};
 use super::{PATIENCE, end};
-use crate::child::evil::{Deed, End, Field, Point};
+use crate::child::evil::{Deed, End, FIRST, Field, Point};
 use crate::outcome::TaskErrorKind;
-use crate::{BuildErrorKind, Function, Pool, PoolBuilder, PoolErrorKind, Sandbox, TaskError};
+use crate::{BuildErrorKind, Function, Pool, PoolBuilder, PoolErrorKind, PoolEvent};
+use crate::{Sandbox, TaskError, WorkerEnd};
 use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
@@ -111,10 +112,12 @@ fn t8_a_worker_cannot_say_what_only_the_host_knows() {
 fn d43_a_second_result_and_one_for_an_item_that_was_not_claimed() {
     alone(|| {
         let deeds = [Deed::Twice, Deed::Ahead];
-        let chunked = |echo: Function| echo.chunk_size(20);
-        siege(&deeds, as_is, chunked, |_, outcome| {
-            outcome.as_ref().expect("the first one was right");
-        });
+        for items in [1, 2, 20] {
+            let chunked = |echo: Function| echo.chunk_size(items);
+            siege(&deeds, as_is, chunked, |_, outcome| {
+                outcome.as_ref().expect("the first one was right");
+            });
+        }
     });
 }
 
@@ -124,6 +127,37 @@ fn d44_a_result_while_idle() {
         siege(&[Deed::Unsolicited], as_is, as_is, |_, outcome| {
             outcome.as_ref().expect("it was right");
         });
+    });
+}
+
+/// Nobody listens to an idle worker. What it said is found before it is given anything, and then the
+/// item that was meant for it goes to another one.
+#[test]
+fn d44_whoever_spoke_while_idle_gets_no_further_item() {
+    alone(|| {
+        for size in SIZES {
+            let site = Site::new(&[Deed::Unsolicited]);
+            let pool = site.builder(size).build().unwrap();
+            let events = pool.events();
+            assert_eq!(pool.apply::<_, i64>("echo", &FIRST).unwrap(), FIRST);
+            // Time for it to speak in, and for a worker that is not ready yet to be.
+            std::thread::sleep(Duration::from_millis(300));
+            let start = Instant::now();
+            while pool.stats().workers_ended == 0 && start.elapsed() < PATIENCE {
+                assert_eq!(pool.map::<_, i64>("echo", 0..100_i64).unwrap().len(), 100);
+            }
+            assert_eq!(pool.stats().errors, 0);
+            end(&pool);
+            let ends = events.filter_map(|event| match event {
+                PoolEvent::WorkerEnded { reason: WorkerEnd::Broken(why), items, .. } => {
+                    Some((why, items))
+                }
+                _ => None,
+            });
+            let ends: Vec<_> = ends.collect();
+            // One item, and no more: what came behind its result ended this worker.
+            assert!(matches!(ends.as_slice(), [(_, 1)]), "{ends:?}");
+        }
     });
 }
 
@@ -224,9 +258,11 @@ fn d50_whatever_stands_in_the_control_block_harms_no_other_item() {
 #[test]
 fn d50_an_item_whose_worker_says_that_it_had_not_begun_it_is_blamed_in_the_end() {
     alone(|| {
-        // More of them than a pool has patience with places that fail.
-        let deeds = vec![Deed::Unclaim; 12];
-        for size in SIZES {
+        // On one place, more of them than a pool has patience with places that fail: honest items
+        // come in between. With several, those may all have ended elsewhere while nothing but these
+        // is left, and enough of them would be the end of the pool, as where nothing works.
+        for (size, deeds) in [(1, 12), (2, 2), (8, 4)] {
+            let deeds = vec![Deed::Unclaim; deeds];
             let site = Site::new(&deeds);
             let pool = site.builder(size).build().unwrap();
             besiege(&pool, 0, true, as_is);
@@ -264,6 +300,33 @@ fn d52_a_worker_that_closes_its_bell_and_runs_on_is_replaced() {
             besiege(&pool, 0, true, as_is);
             end(&pool);
         }
+    });
+}
+
+#[test]
+fn d52_a_worker_that_closes_all_it_has_in_the_middle_of_an_item_is_replaced() {
+    alone(|| {
+        let open = |builder: PoolBuilder| builder.sandbox(Sandbox::Off);
+        siege(&[Deed::CloseAll], open, as_is, |_, outcome| found_out(outcome, "the worker"));
+        siege(&[Deed::CloseAll], as_is, as_is, |_, outcome| found_out(outcome, "seccomp"));
+    });
+}
+
+/// Behind the walls no worker has a child. Without them one that holds all that the worker had does
+/// not make it live, nor hold anything up.
+#[test]
+fn d52_a_worker_that_ends_and_leaves_a_child() {
+    alone(|| {
+        let deeds = [Deed::LeaveChild];
+        siege(&deeds, as_is, as_is, |_, outcome| found_out(outcome, "seccomp"));
+        let open = |builder: PoolBuilder| builder.sandbox(Sandbox::Off);
+        let before = Instant::now();
+        siege(&deeds, open, as_is, |_, outcome| found_out(outcome, "exited with status 0"));
+        // Before it greets, with the stream to the host in the child's hands.
+        once(Deed::LeaveChild);
+        never(Deed::LeaveChild, PoolErrorKind::Broken, "exited with status 0");
+        // The child, and the longest silence of a worker that starts, each take longer.
+        assert!(before.elapsed() < Duration::from_secs(4) * 6, "{:?}", before.elapsed());
     });
 }
 
@@ -392,20 +455,33 @@ fn d35_ends_before_the_first_item_are_waited_out_and_then_one_clear_error() {
 #[test]
 fn d35_a_worker_that_stays_silent_is_given_up() {
     alone(|| {
-        for point in [Point::BeforeHello, Point::BeforeReady] {
-            let site = Site::new(&[Deed::At(point, End::Park)]).tokens(1);
-            let pool = site.early_builder(1).build().unwrap();
-            besiege(&pool, 0, true, as_is);
-            end(&pool);
-        }
-        // Half a message, and no more.
-        once_alone(Deed::Garbage(vec![1, 0, 0]));
+        let deeds = [
+            Deed::At(Point::BeforeHello, End::Park),
+            Deed::At(Point::BeforeReady, End::Park),
+            // Half a message, and no more.
+            Deed::Garbage(vec![1, 0, 0]),
+        ];
+        // All at once, as all there is to do is to wait.
+        std::thread::scope(|threads| {
+            for deed in deeds {
+                for size in SIZES {
+                    let deed = deed.clone();
+                    threads.spawn(move || given_up(deed, size));
+                }
+            }
+        });
     });
 }
 
-fn once_alone(deed: Deed) {
-    let site = Site::new(&[deed]).tokens(1);
-    let pool: Pool = site.early_builder(1).build().unwrap();
+fn given_up(deed: Deed, size: usize) {
+    let site = Site::new(std::slice::from_ref(&deed)).tokens(1);
+    let pool: Pool = site.early_builder(size).build().unwrap();
+    let start = Instant::now();
+    while pool.stats().workers_started < size as u64 && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(pool.stats().workers_started, size as u64, "{deed:?}");
+    assert_eq!(site.tokens_left(), 0);
     besiege(&pool, 0, true, as_is);
     end(&pool);
 }

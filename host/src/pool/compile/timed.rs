@@ -4,14 +4,14 @@
 //! dribbles, floods, is stopped or says nothing holds its caller no longer than any other.
 
 use crate::process::Child;
-use crate::process::watch::poll_until;
+use crate::process::watch::{overslept, poll_until};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The stream of a child, with a deadline.
 #[derive(Debug)]
@@ -38,25 +38,32 @@ impl<'a> Timed<'a> {
         }
     }
 
-    /// Waits until the stream can be used or the deadline passes; true if the child has ended.
-    fn wait(&self, flags: PollFlags) -> bool {
+    /// Waits until the stream can be used or the deadline passes; true if the child has ended. Time
+    /// in which this process was stopped does not count.
+    fn wait(&mut self, flags: PollFlags) -> bool {
+        const LOOK: Duration = Duration::from_secs(1);
         let mut set =
             [PollFd::new(self.stream, flags), PollFd::from_borrowed_fd(self.pidfd, PollFlags::IN)];
-        poll_until(&mut set, self.until);
+        let look = Instant::now() + LOOK;
+        let planned = self.until.map_or(look, |until| until.min(look));
+        poll_until(&mut set, Some(planned));
+        if let Some(late) = overslept(Some(planned)) {
+            self.until = self.until.and_then(|until| until.checked_add(late));
+        }
         !set[1].revents().is_empty()
     }
 
     /// Tries until it is done, in vain (end of stream: `ended`), or too late.
     fn attempt(
-        &self,
+        &mut self,
         flags: PollFlags,
-        mut act: impl FnMut() -> Result<usize, Errno>,
+        mut act: impl FnMut(&UnixStream) -> Result<usize, Errno>,
         ended: impl FnOnce() -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut gone = false;
         loop {
             self.check()?;
-            match act() {
+            match act(self.stream) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
                 // What it had written was there to be taken; another process that holds its end
@@ -73,7 +80,7 @@ impl Read for Timed<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.attempt(
             PollFlags::IN,
-            || recv(self.stream, &mut *bytes, RecvFlags::DONTWAIT).map(|(count, _)| count),
+            |stream| recv(stream, &mut *bytes, RecvFlags::DONTWAIT).map(|(count, _)| count),
             || Ok(0),
         )
     }
@@ -84,7 +91,7 @@ impl Write for Timed<'_> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         self.attempt(
             PollFlags::OUT,
-            || send(self.stream, bytes, flags),
+            |stream| send(stream, bytes, flags),
             || Err(io::ErrorKind::BrokenPipe.into()),
         )
     }
