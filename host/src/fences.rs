@@ -10,18 +10,35 @@
 //! spends on an item otherwise.
 
 use rustix::thread::{MembarrierCommand, membarrier};
-use std::sync::LazyLock;
-use std::sync::atomic::{Ordering, compiler_fence, fence};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
-/// Whether the kernel can do that for this process. A process that was forked from this one has to
-/// be registered again, but has none of its threads either.
-static LENDS: LazyLock<bool> =
-    LazyLock::new(|| membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok());
+/// The kernel does that for this process. Until it says so, `light` is a fence like any other.
+static LENDS: AtomicBool = AtomicBool::new(false);
+
+/// Asks the kernel for it. At once in a process of one thread; else the kernel waits some 10 ms for
+/// all processors.
+pub(crate) fn prepare() {
+    if membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok() {
+        LENDS.store(true, Ordering::Release);
+    }
+}
+
+/// As [`prepare`], the first time, without waiting for it.
+pub(crate) fn prepare_beside() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if !LENDS.load(Ordering::Relaxed) {
+            // Without the thread, there are full fences.
+            let _ = std::thread::Builder::new().name("sandpool-fences".into()).spawn(prepare);
+        }
+    });
+}
 
 /// For the side that says something often.
 #[inline]
 pub(crate) fn light() {
-    if *LENDS {
+    if LENDS.load(Ordering::Acquire) {
         compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);
@@ -31,9 +48,12 @@ pub(crate) fn light() {
 /// For the side that asks seldom: some microseconds.
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
-    if *LENDS && membarrier(MembarrierCommand::PrivateExpedited).is_err() {
-        // Only of a process that is not registered.
-        let _ = membarrier(MembarrierCommand::RegisterPrivateExpedited);
-        let _ = membarrier(MembarrierCommand::PrivateExpedited);
+    // Whatever is known here of whether it is lent: the other side may know more by now. Where the
+    // kernel refuses, it had not said so to anybody before the fence above.
+    let run = || membarrier(MembarrierCommand::PrivateExpedited).is_ok();
+    if !run() && LENDS.load(Ordering::Relaxed) {
+        // A process that was forked from the one that asked.
+        prepare();
+        run();
     }
 }

@@ -73,7 +73,7 @@ pub use event::{Events, PoolEvent, PoolStats, WorkerEnd};
 pub use limits::{CompileLimits, Limits};
 pub use outcome::{Logs, TaskError, TaskErrorKind};
 pub use pool::Pool;
-pub use pool::builder::{DirAccess, Instance, PoolBuilder};
+pub use pool::builder::{DirAccess, Instance, PoolBuilder, Zygote};
 pub use pool::callbacks::Callbacks;
 pub use pool::documents::{Document, DocumentSource, Documents, Pulled};
 pub use pool::error::{

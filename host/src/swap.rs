@@ -23,7 +23,7 @@ fn is_listed(swaps: &Path) -> bool {
 }
 
 /// Looks now and then for swap that was not there before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Watch {
     swaps: &'static Path,
     turned_on: bool,

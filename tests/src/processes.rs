@@ -42,6 +42,20 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Whether a process is a zygote, and not one that has just been forked: that leads no session
+/// before it is called a worker.
+pub fn is_zygote(pid: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    name.trim() == "sandpool-zygote" && rustix::process::getsid(pid).ok() == pid
+}
+
+/// Stops a process, as a debugger or a terminal would.
+pub fn stop(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::STOP).expect("it is there");
+}
+
 /// Open descriptors of this process.
 pub fn descriptors() -> usize {
     // The listing itself has one.

@@ -3,7 +3,7 @@
 //! This module must not look inside the pool.
 
 use crate::{eventually, processes};
-use sandpool::{BuildError, Cache, DirAccess, Pool, PoolBuilder, TaskModule};
+use sandpool::{BuildError, Cache, DirAccess, Pool, PoolBuilder, TaskModule, Zygote};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -19,7 +19,22 @@ static BUILDING: Mutex<()> = Mutex::new(());
 /// A builder for a guest given as text, with a cache that only this process uses.
 pub fn builder(text: &str) -> PoolBuilder {
     let module = TaskModule::from_bytes("guest.wat", text.as_bytes());
-    Pool::builder(module).cache(Cache::Dir(CACHE.path().join("artifacts")))
+    Pool::builder(module).cache(Cache::Dir(CACHE.path().join("artifacts"))).zygote(zygote())
+}
+
+/// Whether this run of the tests is one with zygotes.
+pub fn zygote() -> Zygote {
+    match std::env::var_os("SANDPOOL_TESTS_ZYGOTE") {
+        Some(_) => Zygote::On,
+        None => Zygote::Off,
+    }
+}
+
+/// Threads that start workers: keepers, or the nurseries of pools with a zygote.
+fn starters() -> BTreeSet<u32> {
+    let mut threads = processes::threads("sandpool-keeper");
+    threads.extend(processes::threads("sandpool-zygote"));
+    threads
 }
 
 /// The keeper threads of a pool that was just built. A thread names itself, so it may take a moment
@@ -27,11 +42,14 @@ pub fn builder(text: &str) -> PoolBuilder {
 fn new_keepers(pool: &Pool, before: &BTreeSet<u32>) -> BTreeSet<u32> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let mut keepers = processes::threads("sandpool-keeper");
+        let mut keepers = starters();
         keepers.retain(|tid| !before.contains(tid));
         // A pool whose workers do not live may have ended by now.
         let ending = pool.stats().workers_ended > 0;
-        if keepers.len() == pool.processes() || ending || Instant::now() > deadline {
+        if keepers.len() >= pool.processes() + usize::from(zygote() == Zygote::On)
+            || ending
+            || Instant::now() > deadline
+        {
             return keepers;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -72,7 +90,7 @@ impl Scene {
         let path = stage.folder.path().to_path_buf();
         let builder = options(builder(text).dir(path, "/", DirAccess::ReadWrite));
         let alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = processes::threads("sandpool-keeper");
+        let before = starters();
         let pool = builder.build()?;
         let keepers = new_keepers(&pool, &before);
         drop(alone);
@@ -81,7 +99,8 @@ impl Scene {
 
     /// Process ids of the pool's workers, those that start or end just now included.
     pub fn workers(&self) -> Vec<u32> {
-        self.keepers.iter().copied().flat_map(processes::children_of).collect()
+        let children = self.keepers.iter().copied().flat_map(processes::children_of);
+        children.filter(|pid| !processes::is_zygote(*pid)).collect()
     }
 
     /// Waits until the pool has all its workers, and gives their process ids.

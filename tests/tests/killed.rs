@@ -9,7 +9,7 @@
 )]
 
 use rustix::process::{Pid, Signal};
-use sandpool::{Cache, Pool, TaskModule};
+use sandpool::{Cache, Pool, PoolBuilder, TaskModule, Zygote};
 use sandpool_tests::{eventually, hard_limit, processes, scattered};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// What a host that is to be killed does.
 const STATE: &str = "SANDPOOL_TESTS_STATE";
+/// Whether its workers are forked from a zygote.
+const FORKED: &str = "SANDPOOL_TESTS_FORKED";
 /// Where it keeps artifacts, if it does.
 const CACHE: &str = "SANDPOOL_TESTS_CACHE";
 /// Longest that anything may live on after its host.
@@ -35,9 +37,11 @@ fn cache() -> Cache {
     std::env::var(CACHE).map_or(Cache::Off, |folder| Cache::Dir(folder.into()))
 }
 
-fn pool(workers: usize) -> Pool {
+fn builder(workers: usize) -> PoolBuilder {
     let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
-    Pool::builder(module).processes(workers).cache(cache()).build().unwrap()
+    let forked = std::env::var_os(FORKED).is_some();
+    let zygote = if forked { Zygote::On } else { Zygote::Off };
+    Pool::builder(module).processes(workers).cache(cache()).zygote(zygote)
 }
 
 /// A module that takes some time to compile: one function of very many different additions.
@@ -76,14 +80,12 @@ fn a_host_to_be_killed() {
             }
         }
         "starting" => {
-            let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
-            let builder = Pool::builder(module).processes(workers).cache(Cache::Off);
-            let pool = builder.max_tasks_per_child(1).build().unwrap();
+            let pool = builder(workers).max_tasks_per_child(1).build().unwrap();
             ready();
             pool.imap::<_, i64>("square", 0..).unwrap().for_each(drop);
         }
         busy => {
-            let pool = pool(workers);
+            let pool = builder(workers).build().unwrap();
             let spin = pool.function("spin").unwrap();
             let items: Vec<i64> = if busy == "spinning" { vec![1; workers] } else { Vec::new() };
             let _handle = spin.map_async::<_, i64>(items).unwrap();
@@ -132,8 +134,12 @@ impl Home {
     }
 }
 
-fn start(state: &str, workers: usize, home: &Home) -> Child {
-    let mut host = Command::new(std::env::current_exe().unwrap())
+fn start(state: &str, workers: usize, forked: bool, home: &Home) -> Child {
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    if forked {
+        host.env(FORKED, "1");
+    }
+    let mut host = host
         .env("TMPDIR", home.tmp())
         .env(CACHE, home.cache())
         // A core file, if there is one, goes here.
@@ -198,12 +204,12 @@ fn all_gone_by(signals: &[Signal], state: &str, before_kill: impl Fn(&Child)) {
     let _alone = adopt_orphans();
     let before = litter();
     for signal in signals {
-        for workers in [1, 2, 8] {
+        for (workers, forked) in [1, 2, 8].into_iter().flat_map(|n| [(n, false), (n, true)]) {
             let home = Home::new();
-            let host = start(state, workers, &home);
+            let host = start(state, workers, forked, &home);
             before_kill(&host);
             let took = kill(host, *signal, state);
-            println!("{workers} {state}: all gone after {took:?}");
+            println!("{workers} {state}, forked: {forked}: all gone after {took:?}");
             let left: Vec<_> = std::fs::read_dir(home.tmp()).unwrap().collect();
             assert!(left.is_empty(), "{left:?}");
         }
@@ -290,13 +296,13 @@ fn d81_after_a_kill_nothing_is_in_the_way_of_the_next_start() {
     for workers in [1, 2, 8] {
         let home = Home::new();
         // While it compiles, it has the turn.
-        let host = start("compiling", workers, &home);
+        let host = start("compiling", workers, false, &home);
         eventually("it has the turn", || !home.unfinished().is_empty());
         kill(host, Signal::KILL, "compiling");
         assert_eq!(home.unfinished().len(), 1, "the lock's file is left");
         // While it writes entries, at any moment.
         for _ in 0..8 {
-            let host = start("caching", workers, &home);
+            let host = start("caching", workers, false, &home);
             std::thread::sleep(Duration::from_micros(random() % 150_000));
             kill(host, Signal::KILL, "caching");
         }

@@ -1,6 +1,6 @@
 //! Machines that lack a wall: the pool is refused by name, unless it was told to do without.
 
-use sandpool::{Cache, CallError, Instance, Pool, TaskErrorKind, TaskModule};
+use sandpool::{Cache, CallError, Instance, Pool, TaskErrorKind, TaskModule, Zygote};
 use std::process::{Command, Output};
 
 fn poor_host(args: &[&str]) -> Output {
@@ -27,16 +27,22 @@ fn a_missing_mandatory_wall_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(3), "{lacking}: {text}");
         assert_eq!(text.lines().count(), 1, "{lacking}: {text}");
         assert!(text.contains(&format!("the wall `{wall}` cannot be raised")), "{lacking}: {text}");
-        let off = poor_host(&[lacking, "sandbox-off"]);
-        assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+        let forked = poor_host(&[lacking, "zygote"]);
+        assert_eq!((forked.status.code(), said(&forked)), (Some(3), text), "{lacking}");
+        for off in [&[lacking, "sandbox-off"][..], &[lacking, "sandbox-off", "zygote"]] {
+            let off = poor_host(off);
+            assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+        }
     }
 }
 
 #[test]
 fn what_older_kernels_and_containers_lack_is_done_without() {
     for lacking in ["mdwe", "namespaces"] {
-        let output = poor_host(&[lacking]);
-        assert_eq!(output.status.code(), Some(0), "{lacking}: {}", said(&output));
+        for args in [&[lacking][..], &[lacking, "zygote"]] {
+            let output = poor_host(args);
+            assert_eq!(output.status.code(), Some(0), "{lacking}: {}", said(&output));
+        }
     }
 }
 
@@ -75,14 +81,17 @@ const CANARY: &str = r#"(module
 /// isolation.md §C T6.
 #[test]
 fn a_secret_of_one_item_is_not_found_by_those_after_it() {
-    for processes in [1, 2, 8] {
+    for (processes, zygote) in
+        [1, 2, 8].into_iter().flat_map(|n| [(n, Zygote::Off), (n, Zygote::On)])
+    {
         let module = TaskModule::from_bytes("canary.wat", CANARY.as_bytes());
-        let pool = Pool::builder(module).processes(processes).cache(Cache::Off).build().unwrap();
+        let builder = Pool::builder(module).processes(processes).cache(Cache::Off);
+        let pool = builder.zygote(zygote).build().unwrap();
         let found: Vec<i64> = pool.map("run", 0..1000_i64).unwrap();
         assert!(found.iter().all(|&found| found == 0), "with {processes} workers: {found:?}");
         // The search would find it: in a reused instance it does.
         let module = TaskModule::from_bytes("canary.wat", CANARY.as_bytes());
-        let reused = Pool::builder(module).processes(1).instance(Instance::Reuse);
+        let reused = Pool::builder(module).processes(1).instance(Instance::Reuse).zygote(zygote);
         let pool = reused.cache(Cache::Off).build().unwrap();
         assert_eq!(pool.map::<_, i64>("run", 0..2_i64).unwrap(), [0, 1]);
     }

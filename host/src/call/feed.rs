@@ -8,6 +8,7 @@ use super::wait::Room;
 use super::{Call, Stop};
 use crate::buffers::Buffer;
 use crate::description::Form;
+use crate::fences;
 use crate::outcome::Failure;
 use crate::pool::error::{InputError, PoolError};
 use crate::ring::frame::append;
@@ -40,6 +41,7 @@ impl<F: FnMut(&mut Vec<u8>) -> Step> Source for F {
 
 /// Starts the feeder thread of a lazy call. A failed start ends the call with its cause.
 pub(crate) fn start(call: &Arc<Call>, mut source: impl Source + Send + 'static) {
+    fences::prepare_beside();
     let fed = Arc::clone(call);
     let name = "sandpool-feeder".to_owned();
     let thread = std::thread::Builder::new().name(name).spawn(move || {

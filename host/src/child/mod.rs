@@ -13,6 +13,7 @@ pub(crate) mod serve;
 mod tests;
 
 pub(crate) mod worker;
+mod zygote;
 
 use crate::process::{Role, sys};
 use crate::walls;
@@ -44,6 +45,7 @@ pub(crate) fn run(role: Role) -> ! {
     std::panic::set_hook(Box::new(|_| sys::exit_now(STATUS_PANICKED)));
     let done = died.map_err(io::Error::from).and_then(|()| match role {
         Role::Worker => worker::run(control),
+        Role::Zygote => zygote::run(control),
         Role::Compiler => compiler::run(control),
         Role::Probe => probe::run(control),
     });

@@ -3,11 +3,11 @@
 //! This module must not be needed for anything but knowing: the doctor and the tests start probes.
 
 use super::attack::attack;
-use super::{STATUS_UNSEALED, check_parent};
+use super::{STATUS_UNSEALED, check_parent, zygote};
 use crate::guest::before_walls;
 use crate::process::{fds, sys};
 use crate::walls::rlimits::Budget;
-use crate::walls::{self, Missing, Profile, lists};
+use crate::walls::{self, Missing, Profile, Sandbox, Wall, lists};
 use crate::wire::control::{Hello, receive, send};
 use crate::wire::probe::{Audit, Behind, Like, ProbeAnswer, ProbeSetup, Task};
 use rustix::fd::{AsRawFd as _, OwnedFd};
@@ -27,7 +27,11 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     let control = File::from(OwnedFd::from(control));
     let audit = (setup.task == Task::Audit).then(Audit::before).unwrap_or_default();
     let profile = profile(setup.like, &control);
-    let answer = match raise(setup.behind, &profile) {
+    let raised = match setup.like {
+        Like::Forked => fork(&setup, &profile, &control),
+        _ => raise(setup.behind, &profile),
+    };
+    let answer = match raised {
         Err(Missing { wall, reason }) => ProbeAnswer::Missing { wall, reason },
         Ok(landlock) => match setup.task {
             Task::Attack(chosen) => answer(attack(chosen, &setup)),
@@ -62,7 +66,7 @@ fn profile(like: Like, control: &File) -> Profile {
     };
     const DATA: u64 = 256 << 20;
     match like {
-        Like::Worker => Profile::worker(false, Vec::new(), fds, DATA),
+        Like::Worker | Like::Forked => Profile::worker(false, Vec::new(), fds, DATA),
         Like::WorkerWithWasi => Profile::worker(true, Vec::new(), fds, DATA),
         Like::Compiler => Profile::compiler(fds, Budget { data: DATA, cpu: None, files: false }),
     }
@@ -83,6 +87,30 @@ fn raise(behind: Behind, profile: &Profile) -> Result<Option<i32>, Missing> {
             Ok(Some(abi))
         }
     }
+}
+
+/// As [`raise`], the way that workers of a zygote go: only the copy comes back from here.
+fn fork(setup: &ProbeSetup, profile: &Profile, control: &File) -> Result<Option<i32>, Missing> {
+    match setup.behind {
+        Behind::Nothing => {}
+        Behind::AllButSeccomp => walls::confine_zygote_without_filter(profile)?,
+        Behind::Everything => walls::confine_zygote(profile)?,
+    }
+    let failed = |error: io::Error| Missing::new(Wall::Identity, error);
+    if !sys::fork_sibling().map_err(failed)? {
+        sys::exit_now(0);
+    }
+    zygote::be_a_child(setup.host_pid).map_err(failed)?;
+    send(control, &ProbeAnswer::Forked).map_err(failed)?;
+    if setup.behind == Behind::Nothing {
+        return Ok(None);
+    }
+    let abi = zygote::confine(profile, Sandbox::Strict)
+        .map_err(|reason| Missing::new(Wall::Landlock, reason))?;
+    if setup.behind == Behind::Everything {
+        walls::seal(profile)?;
+    }
+    Ok(Some(abi))
 }
 
 /// Whether this process's page map says where in the machine's memory its own pages are.

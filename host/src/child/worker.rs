@@ -5,13 +5,14 @@
 
 use super::{STATUS_PANICKED, STATUS_UNSEALED, check_parent, serve};
 use crate::artifact::Mapped;
+use crate::description::GuestConfig;
 use crate::guest::{Guest, before_walls};
 use crate::process::{fds, sys};
 use crate::ring::{Region, WorkerRing};
 use crate::walls::landlock::Folder;
 use crate::walls::{self, Profile, Sandbox, lists, rlimits};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
-use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::io;
 use std::os::unix::net::UnixStream;
 
@@ -32,7 +33,7 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     // Where memory ends, the host is to hear it: the process then dies of its filter.
     sys::redirect_stderr(host_bell.as_fd())?;
     let strict = setup.sandbox == Sandbox::Strict;
-    let profile = match profile(&setup, [&artifact, &bell, &host_bell]) {
+    let profile = match profile(&setup, &artifact, [bell.as_raw_fd(), host_bell.as_raw_fd()]) {
         Ok(profile) => profile,
         Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
     };
@@ -45,7 +46,7 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     if strict && let Err(missing) = walls::confine(&profile) {
         return send(&control, &WorkerReady::Refused(missing.to_string()));
     }
-    let mut guest = match load(artifact, setup) {
+    let mut guest = match load(artifact, setup, Guest::load) {
         Ok(guest) => guest,
         Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
     };
@@ -65,9 +66,12 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
 }
 
 /// What this worker is to be able to do, or why it cannot be one.
-fn profile(
+///
+/// `bells` are the numbers under which it has its own and the host's.
+pub(super) fn profile(
     setup: &WorkerSetup,
-    [artifact, bell, host_bell]: [&OwnedFd; 3],
+    artifact: &OwnedFd,
+    [bell, host_bell]: [RawFd; 2],
 ) -> Result<Profile, String> {
     if let Some(threads) = other_threads() {
         return Err(format!(
@@ -80,8 +84,8 @@ fn profile(
     let grants = setup.config.dirs.iter().filter(|_| wasi);
     let folders = grants.map(Folder::open).collect::<Result<_, _>>()?;
     let fds = lists::Fds {
-        input: vec![bell.as_raw_fd()],
-        output: vec![host_bell.as_raw_fd(), 2],
+        input: vec![bell],
+        output: vec![host_bell, 2],
         artifact: Some(artifact.as_raw_fd()),
         pagemap: fds::own_pagemap(),
     };
@@ -89,11 +93,15 @@ fn profile(
     Ok(Profile::worker(wasi, folders, fds, data))
 }
 
-fn load(artifact: OwnedFd, setup: WorkerSetup) -> Result<Guest, String> {
+pub(super) fn load(
+    artifact: OwnedFd,
+    setup: WorkerSetup,
+    how: fn(Mapped, GuestConfig) -> Result<Guest, String>,
+) -> Result<Guest, String> {
     let len = usize::try_from(setup.artifact_len)
         .map_err(|_| "the artifact is too large for this machine".to_owned())?;
     let code = Mapped::from_fd(artifact, len).map_err(|error| error.to_string())?;
-    Guest::load(code, setup.config)
+    how(code, setup.config)
 }
 
 /// The number of threads, if it is not one. Unknown counts as one: `/proc` may be hidden.

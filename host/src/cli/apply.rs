@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 
 /// Runs the verb.
 pub(super) fn execute(args: &ApplyArgs, interrupts: &Interrupts) -> anyhow::Result<Exit> {
-    let pool = config::pool(&args.task, &args.pool, Limits::default().input)?;
+    let pool = config::pool_for_one(&args.task, &args.pool, Limits::default().input)?;
     let function = config::function(&pool, &args.choice, &args.call)?;
     let info = function.info();
     let plain = forms::takes_bytes(info);

@@ -273,7 +273,7 @@ pub(super) enum SandboxForm {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pool and instances")]
 pub(super) struct PoolArgs {
-    /// Number of worker processes [default: the processors that this process may use]
+    /// Number of worker processes [default: the processors that this process may use; 1 for apply]
     #[arg(short = 'j', long, value_name = "N", env = "SANDPOOL_PROCESSES", hide_env = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) processes: Option<u16>,
@@ -291,6 +291,10 @@ pub(super) struct PoolArgs {
     #[arg(long, value_name = "N", env = "SANDPOOL_MAX_TASKS_PER_CHILD", hide_env = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_tasks_per_child: Option<u64>,
+    /// Fork workers from a process that has loaded the module: a new worker is cheap then, and all
+    /// of them have one address layout
+    #[arg(long, env = "SANDPOOL_ZYGOTE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) zygote: bool,
     /// Whether workers stand behind the walls of the operating system
     #[arg(long, value_name = "HOW", env = "SANDPOOL_SANDBOX", hide_env = true)]
     #[arg(default_value = "strict")]

@@ -5,7 +5,7 @@
 use super::args::{CallArgs, ChoiceArgs, InstanceForm, PoolArgs, SandboxForm, TravelArgs};
 use super::output;
 use crate::pool::Pool;
-use crate::pool::builder::{Instance, PoolBuilder};
+use crate::pool::builder::{Instance, PoolBuilder, Zygote};
 use crate::pool::error::{BuildError, PoolError};
 use crate::pool::function::Function;
 use crate::pool::module::TaskModule;
@@ -20,6 +20,16 @@ pub(super) fn pool(task: &Path, args: &PoolArgs, longest: u64) -> Result<Pool, B
     builder(TaskModule::from_file(task)?, args).max_input(longest).build()
 }
 
+/// As [`pool`], for one item: more than one worker would be started in vain, unless so many were
+/// asked for.
+pub(super) fn pool_for_one(task: &Path, args: &PoolArgs, longest: u64) -> Result<Pool, BuildError> {
+    let builder = builder(TaskModule::from_file(task)?, args).max_input(longest);
+    match args.processes {
+        None => builder.processes(1).build(),
+        Some(_) => builder.build(),
+    }
+}
+
 fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
     let PoolArgs {
         processes,
@@ -27,6 +37,7 @@ fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
         init,
         init_args,
         max_tasks_per_child,
+        zygote,
         compiling,
         sandbox,
         limits,
@@ -45,6 +56,7 @@ fn builder(module: TaskModule, args: &PoolArgs) -> PoolBuilder {
         .memory(limits.memory)
         .max_output(limits.max_output)
         .deterministic(grants.deterministic)
+        .zygote(if *zygote { Zygote::On } else { Zygote::Off })
         .sandbox(match sandbox {
             SandboxForm::Strict => Sandbox::Strict,
             SandboxForm::Off => Sandbox::Off,

@@ -43,12 +43,13 @@ fn as_text(report: &Report) -> String {
         };
         let _ = writeln!(text, "  {state:8}{:50}{}", wall.name, wall.proof);
     }
-    let header = ["attack", "no wall", "all but the filter", "sealed"];
-    let _ = writeln!(text, "\n  {:38}{:22}{:22}{}", header[0], header[1], header[2], header[3]);
+    let [attack, bare, unfiltered, sealed, forked] =
+        ["attack", "no wall", "all but the filter", "sealed", "sealed, of a zygote"];
+    let _ = writeln!(text, "\n  {attack:38}{bare:22}{unfiltered:22}{sealed:12}{forked}");
     for attack in &report.attacks {
-        let [bare, unfiltered, sealed] =
-            [&attack.bare, &attack.unfiltered, &attack.sealed].map(ToString::to_string);
-        let _ = writeln!(text, "  {:38}{bare:22}{unfiltered:22}{sealed}", attack.name);
+        let replies = [&attack.bare, &attack.unfiltered, &attack.sealed, &attack.forked];
+        let [bare, unfiltered, sealed, forked] = replies.map(ToString::to_string);
+        let _ = writeln!(text, "  {:38}{bare:22}{unfiltered:22}{sealed:12}{forked}", attack.name);
     }
     let _ = writeln!(text, "\nlimits, each against a hostile guest");
     for limit in &report.limits {

@@ -55,6 +55,8 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(command: Command) -> anyhow::Result<Exit> {
+    // Before the first thread.
+    crate::fences::prepare();
     let interrupts = Interrupts::start()?;
     let eager = Verb { when: When::AllEnded, order: Order::Input, starred: false };
     let lazy = Verb { when: When::Ready, ..eager };

@@ -46,7 +46,7 @@ pub struct WallFinding {
     pub proof: String,
 }
 
-/// One attack, made three times.
+/// One attack, made four times.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct AttackFinding {
@@ -58,6 +58,8 @@ pub struct AttackFinding {
     pub unfiltered: Reply,
     /// From a sealed worker.
     pub sealed: Reply,
+    /// From a sealed worker that was forked from a zygote.
+    pub forked: Reply,
 }
 
 /// What an attack came to.
@@ -81,8 +83,15 @@ impl Report {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.walls.iter().all(|wall| wall.holds || !wall.mandatory)
-            && self.attacks.iter().all(|attack| attack.sealed.is_stopped())
+            && self.attacks.iter().all(AttackFinding::is_stopped)
             && self.limits.iter().all(|limit| limit.binds)
+    }
+}
+
+impl AttackFinding {
+    /// Whether it does not get out of a sealed worker, whichever way that came to be.
+    fn is_stopped(&self) -> bool {
+        self.sealed.is_stopped() && self.forked.is_stopped()
     }
 }
 
@@ -127,8 +136,8 @@ pub fn examine() -> io::Result<Report> {
     let attacks: Vec<(Attack, AttackFinding)> = Attack::ALL
         .into_iter()
         .map(|attack| {
-            let reply = |behind| {
-                let answer = probes.run(Task::Attack(attack), behind, Like::Worker)?;
+            let reply = |behind, like| {
+                let answer = probes.run(Task::Attack(attack), behind, like)?;
                 Ok::<_, io::Error>(match (attack, answer) {
                     // It became another program, which ended as it pleased.
                     (Attack::Execute, Answer::Ended(Ended::Status(_))) => Reply::Reached,
@@ -137,9 +146,10 @@ pub fn examine() -> io::Result<Report> {
             };
             let finding = AttackFinding {
                 name: attack.text(),
-                bare: reply(Behind::Nothing)?,
-                unfiltered: reply(Behind::AllButSeccomp)?,
-                sealed: reply(Behind::Everything)?,
+                bare: reply(Behind::Nothing, Like::Worker)?,
+                unfiltered: reply(Behind::AllButSeccomp, Like::Worker)?,
+                sealed: reply(Behind::Everything, Like::Worker)?,
+                forked: reply(Behind::Everything, Like::Forked)?,
             };
             Ok((attack, finding))
         })
@@ -185,7 +195,7 @@ fn walls(audit: &Audit, attacks: &[(Attack, AttackFinding)]) -> Vec<WallFinding>
     };
     let fact =
         |name, mandatory, holds, proof: String| WallFinding { name, mandatory, holds, proof };
-    let filtered = attacks.iter().filter(|(_, finding)| finding.sealed.is_stopped()).count();
+    let filtered = attacks.iter().filter(|(_, finding)| finding.is_stopped()).count();
     let descriptors: Vec<&str> =
         audit.descriptors.iter().map(|(_, target)| target.as_str()).collect();
     vec![
@@ -199,7 +209,10 @@ fn walls(audit: &Audit, attacks: &[(Attack, AttackFinding)]) -> Vec<WallFinding>
             "system call filter",
             true,
             filtered == attacks.len(),
-            format!("{filtered} of {} attacks stopped from a sealed worker", attacks.len()),
+            format!(
+                "{filtered} of {} attacks stopped from a sealed worker, executed or forked",
+                attacks.len()
+            ),
         ),
         stopped("Landlock: files", true, &[Attack::OpenFile, Attack::OpenFolder]),
         stopped("Landlock: TCP (Linux 6.7)", false, &[Attack::ConnectTcp]),

@@ -2,15 +2,17 @@
 //!
 //! This module must not judge an answer.
 
-use crate::process::{Child, Ended, Program, Role, spawn};
+use crate::process::watch::poll_until;
+use crate::process::{Child, Ended, Program, Role, fds, spawn};
 use crate::wire::control::{Hello, receive, send};
 use crate::wire::probe::{Behind, Like, ProbeAnswer, ProbeSetup, Task};
-use std::io;
+use rustix::event::{PollFd, PollFlags};
+use std::io::{self, Read as _};
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest silence of a probe.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,9 +68,11 @@ impl Probes {
         behind: Behind,
         like: Like,
     ) -> io::Result<(Child, Option<ProbeAnswer>)> {
-        let child = spawn(Role::Probe, &self.program)?;
-        let control = child.control()?;
+        let mut child = spawn(Role::Probe, &self.program)?;
+        let control = child.control()?.try_clone()?;
         control.set_read_timeout(Some(PATIENCE))?;
+        fds::attest(&control)?;
+        let control = &control;
         let hello: Hello = receive(control)?;
         hello.check().map_err(io::Error::other)?;
         let sibling = self.siblings.iter().find(|(degree, _)| *degree == behind);
@@ -82,7 +86,20 @@ impl Probes {
             socket: self.socket.clone(),
         };
         send(control, &setup)?;
-        let said = match receive(control) {
+        let mut bytes = [0; 4096];
+        let mut heard: &[u8] = &[];
+        if like == Like::Forked {
+            poll_until(&mut [PollFd::new(control, PollFlags::IN)], Some(Instant::now() + PATIENCE));
+            let (len, sender) = fds::receive_attested(control, &mut bytes)?;
+            // What the copy says next may have come along.
+            heard = bytes.get(..len).unwrap_or_default();
+            match (receive(&mut heard)?, sender) {
+                // The one that made it ends by itself.
+                (ProbeAnswer::Forked, Some(copy)) => child = Child::adopt(copy)?,
+                (said, _) => return Ok((child, Some(said))),
+            }
+        }
+        let said = match receive(heard.chain(control)) {
             Ok(said) => Some(said),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,

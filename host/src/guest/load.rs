@@ -21,7 +21,29 @@ impl Guest {
     /// One line: a limit that the module exceeds as declared, a grant that cannot be had, settings
     /// that contradict each other, or an artifact that is not for this machine.
     pub(crate) fn load(code: Mapped, config: GuestConfig) -> Result<Self, String> {
+        let guest = Self::load_for_copies(code, config)?;
+        guest.enter_world()?;
+        Ok(guest)
+    }
+
+    /// As [`Guest::load`], in a process that is going to be copied: nothing random is made yet.
+    /// Each copy then [enters the world](Self::enter_world) by itself.
+    ///
+    /// # Errors
+    /// As for [`Guest::load`].
+    pub(crate) fn load_for_copies(code: Mapped, config: GuestConfig) -> Result<Self, String> {
         Self::load_with(code, config, engine::dirty_pages())
+    }
+
+    /// Makes what a process has once for all guests, random numbers among it, and tries the grants.
+    ///
+    /// # Errors
+    /// One line: a grant that cannot be had.
+    pub(crate) fn enter_world(&self) -> Result<(), String> {
+        match self.mold.plan.config.description.wasi {
+            true => self.mold.plan.context(None).map(drop),
+            false => Ok(()),
+        }
     }
 
     /// As [`Guest::load`], with the way to reset memories given.
@@ -58,9 +80,6 @@ impl Guest {
             world: config.settings.deterministic.then(wasi::World::default),
             config,
         };
-        if wasi {
-            plan.context(None)?;
-        }
         let hostcall_fuel = hostcall_fuel(&plan.config);
         // A worker has one guest for as long as it lives, and a reference costs nothing per item.
         let plan = Box::leak(Box::new(plan));

@@ -12,12 +12,14 @@ mod burial;
 pub(crate) mod drive;
 pub(crate) mod flight;
 pub(crate) mod link;
+mod order;
 pub(crate) mod seat;
 mod silence;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start what they like")]
 mod tests;
 pub(crate) mod worker;
+pub(crate) mod zygote;
 
 use crate::buffers;
 use crate::event::{PoolEvent, WorkerEnd};
@@ -27,13 +29,14 @@ use crate::pool::error::{PoolError, PoolErrorKind, panic_text};
 use crate::pool::strikes::Strike;
 use crate::ring::Violation;
 use link::Link;
+use order::{Order, StartError};
 use seat::{Post, Seat, Woken};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use worker::{StartError, Worker};
+use worker::Worker;
 
 /// From this cost on each result is announced by itself.
 const ANNOUNCED: Duration = Duration::from_micros(250);
@@ -46,6 +49,12 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_millis(500);
 /// Slack before a keeper looks after a chunk that takes longer than expected.
 const SLACK: Duration = Duration::from_micros(300);
+
+/// Up to so many items of a worker the next one is made while it still works, where that is cheap.
+const SHORT_LIVED: u64 = 100;
+
+/// Longest wait for others whose workers start.
+const TURN: Duration = Duration::from_millis(100);
 
 /// Why a worker's time is over.
 #[derive(Debug)]
@@ -101,16 +110,21 @@ impl Keeper {
 
     fn run(&self) {
         let ending = || self.core.is_ending();
-        let mut no_room = false;
+        let (mut no_room, mut spare) = (false, None);
+        let mut turn = self.await_turn(ending);
         while !ending() {
             let began = Instant::now();
             let alone = no_room.then(|| self.core.scarcity());
-            let started = Worker::start(&self.core.recipe, self.seat().bell(), ending);
+            let started = self.start_worker(spare.take(), ending);
             drop(alone);
+            if std::mem::take(&mut turn) {
+                self.core.end_turn();
+            }
             no_room = matches!(started, Err(StartError::NoRoom(_)));
             let (reason, strike) = match started {
                 Ok(worker) => {
                     self.welcome(&worker, began.elapsed());
+                    spare = self.order_spare();
                     let link = Link::new(Arc::clone(&self.core), self.seat, worker);
                     self.seat().pause(self.keep(link), ending);
                     continue;
@@ -123,6 +137,37 @@ impl Keeper {
             let pause = self.core.strike(self.seat, broken(&reason), strike);
             self.seat().pause(pause, ending);
         }
+    }
+
+    /// Waits for a turn to start the first worker, but not for long: others may hang. Tells whether
+    /// it has come to one.
+    fn await_turn(&self, ending: impl Fn() -> bool) -> bool {
+        if self.core.take_turn(self.seat) {
+            return true;
+        }
+        self.seat().pause(TURN, || ending() || !self.core.waits_for_turn(self.seat));
+        !self.core.leave_line(self.seat)
+    }
+
+    fn start_worker(
+        &self,
+        spare: Option<Order>,
+        ending: impl Fn() -> bool,
+    ) -> Result<Worker, StartError> {
+        let fetch = |order: Order| order.fetch(&self.core, self.seat().bell(), &ending);
+        match spare.map(fetch) {
+            // Somebody may have killed it, or the zygote, long ago.
+            None | Some(Err(StartError::Failed(_))) => Order::place(&self.core).and_then(fetch),
+            Some(started) => started,
+        }
+    }
+
+    /// Has the worker after this one made meanwhile, if it will soon be needed.
+    fn order_spare(&self) -> Option<Order> {
+        let soon = self.core.recipe.max_tasks.is_some_and(|most| most <= SHORT_LIVED);
+        let cheap = self.core.nursery().is_some();
+        // If it fails, it fails again when it is needed, and then somebody listens.
+        if soon && cheap { Order::place(&self.core).ok() } else { None }
     }
 
     fn welcome(&self, worker: &Worker, after: Duration) {

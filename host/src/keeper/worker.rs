@@ -4,20 +4,16 @@
 
 use super::bounds::Bounds;
 use super::silence::Silence;
-use crate::pool::core::Recipe;
+use super::zygote::Adopted;
+use crate::limits::Limits;
 use crate::process::watch::poll_until;
-use crate::process::{Child, Ended, Role, fds, spawn};
-use crate::ring::{HostRing, Region, map};
+use crate::process::{Child, Ended};
+use crate::ring::{HostRing, Region};
 use crate::swap::Watch;
-use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use serde::de::DeserializeOwned;
-use std::io;
-use std::time::{Duration, Instant};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use std::time::Instant;
 
-/// Longest silence of a worker that has been started and is to say something.
-const GREETING: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 30 });
 /// Result bytes beyond the output limit: log tails, a backtrace, a message, lengths.
 const REPORT_ROOM: u64 = 1 << 20;
 
@@ -25,6 +21,8 @@ const REPORT_ROOM: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
+    /// Behind the child, which is a child until it is gone.
+    _adopted: Option<Adopted>,
     pub(crate) ring: HostRing,
     bell: OwnedFd,
     /// Its end of `bell`, kept so that ringing a dead worker raises no SIGPIPE.
@@ -43,36 +41,16 @@ pub(crate) struct Worker {
     noise: u32,
 }
 
-/// Why there is no worker.
+/// What a worker is made of, when it is there.
 #[derive(Debug)]
-pub(crate) enum StartError {
-    /// The keeper was told to end meanwhile.
-    Interrupted,
-    /// It will not be better next time: another build, an artifact it cannot load.
-    Refused(String),
-    /// The system has no room for it just now.
-    NoRoom(String),
-    /// It ended, or does not speak as a worker does.
-    Failed(String),
-}
-
-impl StartError {
-    /// What it means that something could not be made before there was a process.
-    fn before(error: &io::Error) -> Self {
-        match error.kind() {
-            // A program that is not there will not be there next time.
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-                Self::Refused(error.to_string())
-            }
-            _ => Self::NoRoom(error.to_string()),
-        }
-    }
-}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
+pub(super) struct WorkerParts {
+    pub(super) child: Child,
+    pub(super) adopted: Option<Adopted>,
+    pub(super) region: Region,
+    pub(super) bell: OwnedFd,
+    pub(super) their_bell: OwnedFd,
+    pub(super) host_bell: OwnedFd,
+    pub(super) swap: Watch,
 }
 
 /// What a keeper's sleep ended with.
@@ -87,43 +65,24 @@ pub(crate) struct Woken {
 }
 
 impl Worker {
-    /// Starts a worker and waits until it is ready. `wake` interrupts that wait if `ending` says so.
-    pub(crate) fn start(
-        recipe: &Recipe,
-        wake: BorrowedFd<'_>,
-        ending: impl Fn() -> bool,
-    ) -> Result<Self, StartError> {
-        let swap = Watch::start();
-        let made = || -> io::Result<_> {
-            let ring_file = map::create()?;
-            let region = Region::map(&ring_file)?;
-            let (bells, host_bells) = (fds::bell_pipe(false)?, fds::bell_pipe(true)?);
-            Ok((ring_file, region, bells, host_bells, spawn(Role::Worker, &recipe.program)?))
-        };
-        let (ring_file, region, bells, host_bells, mut child) =
-            made().map_err(|error| StartError::before(&error))?;
-        let ((their_bell, bell), (host_bell, their_host_bell)) = (bells, host_bells);
-        let greet = Greeting { child: &mut child, wake, ending: &ending };
-        greet.run(recipe, [&ring_file, &recipe.artifact, &their_bell, &their_host_bell])?;
-        child.close_control();
-        let limits = &recipe.config.limits;
+    /// A worker that is ready for items.
+    pub(super) fn new(parts: WorkerParts, limits: &Limits) -> Self {
+        let WorkerParts { child, adopted, region, bell, their_bell, host_bell, swap } = parts;
         let max_result = limits.output.saturating_add(limits.log.saturating_mul(2));
-        let ring = HostRing::new(region, max_result.saturating_add(REPORT_ROOM));
-        let bounds = Bounds::of(limits);
-        let (_their_bell, items, noise, silence) = (their_bell, 0, 0, None);
-        Ok(Self {
+        Self {
             child,
-            ring,
+            _adopted: adopted,
+            ring: HostRing::new(region, max_result.saturating_add(REPORT_ROOM)),
             bell,
-            _their_bell,
+            _their_bell: their_bell,
             host_bell,
-            items,
+            items: 0,
             words: String::new(),
             swap,
-            bounds,
-            silence,
-            noise,
-        })
+            bounds: Bounds::of(limits),
+            silence: None,
+            noise: 0,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -207,90 +166,4 @@ impl Worker {
         self.child.kill();
         self.child.reap()
     }
-}
-
-/// The talk that makes a child a worker.
-struct Greeting<'a, F> {
-    child: &'a mut Child,
-    wake: BorrowedFd<'a>,
-    ending: &'a F,
-}
-
-impl<F: Fn() -> bool> Greeting<'_, F> {
-    fn run(mut self, recipe: &Recipe, files: [&OwnedFd; 4]) -> Result<(), StartError> {
-        let hello: Hello = self.hear()?;
-        hello.check().map_err(StartError::Refused)?;
-        let setup = WorkerSetup {
-            config: recipe.config.clone(),
-            artifact_len: recipe.artifact_len,
-            sandbox: recipe.sandbox,
-            data_limit: recipe.data_limit,
-            host_pid: std::process::id(),
-        };
-        let control = self.child.control()?;
-        control.set_write_timeout(Some(GREETING))?;
-        fds::send_fds(control, &files.map(AsFd::as_fd))?;
-        send(control, &setup)?;
-        match self.hear()? {
-            WorkerReady::Ready => Ok(()),
-            WorkerReady::Refused(reason) => Err(StartError::Refused(harmless(&reason))),
-        }
-    }
-
-    /// Waits for one message of the child.
-    fn hear<T: DeserializeOwned>(&mut self) -> Result<T, StartError> {
-        let deadline = Instant::now() + GREETING;
-        loop {
-            let control = self.child.control()?;
-            let mut set = [
-                PollFd::new(control, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.wake, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.child.pidfd(), PollFlags::IN),
-            ];
-            poll_until(&mut set, Some(deadline));
-            let [mut heard, called, ended] = set.map(|fd| !fd.revents().is_empty());
-            if ended && !heard {
-                // Its last words may have come between the looks at the one and the other.
-                let mut set = [PollFd::new(control, PollFlags::IN)];
-                poll_until(&mut set, Some(Instant::now()));
-                heard = !set[0].revents().is_empty();
-            }
-            if (self.ending)() {
-                return Err(StartError::Interrupted);
-            }
-            if heard {
-                control.set_read_timeout(Some(Duration::from_secs(5)))?;
-                return receive(control).map_err(|error| self.silence(&error));
-            }
-            if ended {
-                // A copy of this process, forked in the wrong moment, holds the stream open.
-                return Err(self.silence(&io::ErrorKind::UnexpectedEof.into()));
-            }
-            if called {
-                let _ = rustix::io::read(self.wake, &mut [0_u8; 8]);
-            } else if Instant::now() >= deadline {
-                return Err(StartError::Failed(format!(
-                    "the worker did not become ready within {} s",
-                    GREETING.as_secs()
-                )));
-            }
-        }
-    }
-
-    /// What it means that the child's message did not come.
-    fn silence(&mut self, error: &io::Error) -> StartError {
-        if error.kind() != io::ErrorKind::UnexpectedEof {
-            return StartError::Failed(format!("the worker program does not speak: {error}"));
-        }
-        let ended = self.child.reap_soon();
-        StartError::Failed(format!(
-            "the worker program {ended} before it was ready (does it link sandpool, and does it \
-             call `sandpool::init()` where there is no hook before `main`?)"
-        ))
-    }
-}
-
-/// What a worker says may be anybody's words: on one line, of a bounded length.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2000).collect()
 }

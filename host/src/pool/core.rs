@@ -13,36 +13,27 @@
 
 use super::deadlines::Deadlines;
 use super::error::PoolError;
+use super::processes::default_processes;
+use super::recipe::Recipe;
 use super::strikes::{Strike, Strikes, Suspect, Verdict};
+use super::turns::Turns;
 use crate::call::{Call, Stop};
-use crate::description::GuestConfig;
 use crate::event::{Observers, Stats};
 use crate::fences;
 use crate::keeper::seat::Seat;
-use crate::process::{Program, sys};
-use crate::walls::Sandbox;
-use rustix::fd::OwnedFd;
+use crate::keeper::zygote::Nursery;
+use crate::process::sys;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What workers are made of: decided when the pool is built.
-#[derive(Debug)]
-pub(crate) struct Recipe {
-    pub(crate) program: Program,
-    pub(crate) config: GuestConfig,
-    pub(crate) artifact: OwnedFd,
-    pub(crate) artifact_len: u64,
-    pub(crate) max_tasks: Option<u64>,
-    pub(crate) sandbox: Sandbox,
-    pub(crate) data_limit: Option<u64>,
-}
-
 /// The shared middle of a pool.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) recipe: Recipe,
+    pub(crate) recipe: Arc<Recipe>,
+    /// What makes workers, if they are not executed.
+    nursery: Option<Nursery>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) stats: Stats,
     pub(crate) observers: Observers,
@@ -74,6 +65,7 @@ struct Queue {
     callbacks: usize,
     ready_once: bool,
     strikes: Strikes,
+    turns: Turns,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -86,7 +78,11 @@ enum Phase {
 }
 
 impl Core {
-    pub(crate) fn new(recipe: Recipe, seats: Vec<Seat>) -> Arc<Self> {
+    pub(crate) fn new(
+        recipe: Arc<Recipe>,
+        seats: Vec<Seat>,
+        nursery: Option<Nursery>,
+    ) -> Arc<Self> {
         let queue = Queue {
             calls: VecDeque::new(),
             idle: Vec::new(),
@@ -95,9 +91,11 @@ impl Core {
             callbacks: 0,
             ready_once: false,
             strikes: Strikes::new(seats.len()),
+            turns: Turns::new(at_once(seats.len())),
         };
         Arc::new(Self {
             recipe,
+            nursery,
             seats,
             stats: Stats::default(),
             observers: Observers::default(),
@@ -136,6 +134,10 @@ impl Core {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn nursery(&self) -> Option<&Nursery> {
+        self.nursery.as_ref()
     }
 
     // ---- calls ----
@@ -285,10 +287,17 @@ impl Core {
     // ---- workers ----
 
     pub(crate) fn keeper_started(&self) {
+        if let Some(nursery) = &self.nursery {
+            nursery.enter();
+        }
         self.lock().keepers += 1;
     }
 
     pub(crate) fn keeper_ended(&self) {
+        // The last one waits for the end of the zygote, so that whoever joins does too.
+        if let Some(nursery) = &self.nursery {
+            nursery.leave();
+        }
         let mut queue = self.lock();
         queue.keepers -= 1;
         if queue.keepers == 0 {
@@ -307,6 +316,29 @@ impl Core {
     pub(crate) fn callbacks_ended(&self) {
         self.lock().callbacks -= 1;
         self.changed.notify_all();
+    }
+
+    /// Takes a turn to start the first worker of a seat; false if it has to wait for one.
+    pub(crate) fn take_turn(&self, seat: usize) -> bool {
+        self.lock().turns.take(seat)
+    }
+
+    /// Whether a seat still waits for its turn.
+    pub(crate) fn waits_for_turn(&self, seat: usize) -> bool {
+        self.lock().turns.is_waiting(seat)
+    }
+
+    /// A seat waits no longer; false if it has a turn already.
+    pub(crate) fn leave_line(&self, seat: usize) -> bool {
+        self.lock().turns.leave(seat)
+    }
+
+    /// A turn is over.
+    pub(crate) fn end_turn(&self) {
+        let next = self.lock().turns.end();
+        if let Some(seat) = next.and_then(|seat| self.seats.get(seat)) {
+            seat.wake();
+        }
     }
 
     /// To be held while a worker is started for which there was no room before.
@@ -449,4 +481,10 @@ impl Core {
         self.joining.fetch_sub(1, Ordering::SeqCst);
         Ok(done)
     }
+}
+
+/// How many workers of a new pool are started at once.
+fn at_once(seats: usize) -> usize {
+    // To find out how many processors there are takes reading some files.
+    if seats > 2 { default_processes().max(2) } else { seats }
 }

@@ -15,8 +15,10 @@ pub(crate) mod handle;
 pub(crate) mod iter;
 pub(crate) mod module;
 mod processes;
+pub(crate) mod recipe;
 pub(crate) mod strikes;
 mod submit;
+mod turns;
 
 use self::core::Core;
 use crate::description::Description;

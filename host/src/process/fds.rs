@@ -6,11 +6,13 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{MemfdFlags, OFlags, SealFlags, fcntl_add_seals, fcntl_setfl, memfd_create};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
 };
+use rustix::process::Pid;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek as _, Write as _};
 use std::mem::MaybeUninit;
+use std::os::unix::net::UnixStream;
 
 /// Most descriptors that travel at once.
 const MAX_FDS: usize = 4;
@@ -58,14 +60,59 @@ pub(crate) fn own_pagemap() -> Option<RawFd> {
     descriptors.find(own)?.file_name().to_str()?.parse().ok()
 }
 
+/// Two ends of a stream; what comes out of the first tells which process put it in.
+pub(crate) fn attested_pair() -> io::Result<(UnixStream, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    attest(&ours)?;
+    Ok((ours, theirs))
+}
+
+/// Has the kernel tell which process sends what comes out of a stream from now on.
+pub(crate) fn attest(stream: &UnixStream) -> io::Result<()> {
+    Ok(sockopt::set_socket_passcred(stream, true)?)
+}
+
+/// Receives what one process has sent, as much as there is room for, and that process. The kernel
+/// says who it was; nobody without capabilities can send in another's name.
+///
+/// # Errors
+/// `UnexpectedEof` if there is nobody left to send.
+pub(crate) fn receive_attested(
+    stream: impl AsFd,
+    bytes: &mut [u8],
+) -> io::Result<(usize, Option<Pid>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    // Descriptors that come along uncalled for have no room, so the kernel drops them.
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut ancillary, flags)?;
+    if received.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let sender = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+        _ => None,
+    });
+    Ok((received.bytes, sender))
+}
+
+/// As [`send_fds`], without waiting for room.
+pub(crate) fn send_fds_at_once(stream: impl AsFd, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send_with(stream, fds, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
 /// Sends descriptors, with one byte to carry them.
 pub(crate) fn send_fds(stream: impl AsFd, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send_with(stream, fds, SendFlags::NOSIGNAL)
+}
+
+fn send_with(stream: impl AsFd, fds: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many descriptors for one message"));
     }
-    sendmsg(stream, &[IoSlice::new(b"F")], &mut ancillary, SendFlags::NOSIGNAL)?;
+    sendmsg(stream, &[IoSlice::new(b"F")], &mut ancillary, flags)?;
     Ok(())
 }
 

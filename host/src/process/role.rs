@@ -3,13 +3,14 @@
 //! This module must not do anything in a process that is an ordinary host.
 //!
 //! The library is linked into somebody's executable; that executable, started again under one of
-//! the names below, becomes a worker or a compiler and never reaches its `main`. The name travels in
+//! the names below, becomes a worker, a compiler or whatever it was started as, and never reaches its `main`. The name travels in
 //! `argv[0]`, as an environment variable would stay visible to the code that runs there.
 
 use std::ffi::OsStr;
 
 const WORKER: &str = "sandpool-role: worker";
 const COMPILER: &str = "sandpool-role: compiler";
+const ZYGOTE: &str = "sandpool-role: zygote";
 const PROBE: &str = "sandpool-role: probe";
 
 /// What a child is for.
@@ -17,6 +18,8 @@ const PROBE: &str = "sandpool-role: probe";
 pub(crate) enum Role {
     /// Runs items.
     Worker,
+    /// Loads an artifact and becomes workers, by forking.
+    Zygote,
     /// Turns one module into an artifact.
     Compiler,
     /// Attacks its own walls, so that it is known whether they hold.
@@ -28,13 +31,16 @@ impl Role {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Worker => WORKER,
+            Self::Zygote => ZYGOTE,
             Self::Compiler => COMPILER,
             Self::Probe => PROBE,
         }
     }
 
     fn from_name(name: &OsStr) -> Option<Self> {
-        [Self::Worker, Self::Compiler, Self::Probe].into_iter().find(|role| name == role.name())
+        [Self::Worker, Self::Zygote, Self::Compiler, Self::Probe]
+            .into_iter()
+            .find(|role| name == role.name())
     }
 
     /// The role this process was started for; `None` for an ordinary host.

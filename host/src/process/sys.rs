@@ -154,11 +154,46 @@ pub(crate) fn read_at(number: RawFd, bytes: &mut [u8], offset: u64) -> bool {
     usize::try_from(read) == Ok(bytes.len())
 }
 
+/// Makes a copy of this process, as a child of this process's parent and not of this one; true in
+/// the copy.
+///
+/// The C library does not hear of it, and neither does anybody who asked it to be told of forks: a
+/// page map that was opened before is still that of the original.
+///
+/// # Errors
+/// Where there is no room for another process.
+pub(crate) fn fork_sibling() -> io::Result<bool> {
+    let flags = SIBLING as libc::c_long;
+    // SAFETY: without CLONE_VM and without a stack of its own the copy goes on here, in memory of
+    // its own. Only a process with one thread calls this, so no lock is held by a thread that the
+    // copy lacks.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) } {
+        -1 => Err(io::Error::last_os_error()),
+        copy => Ok(copy == 0),
+    }
+}
+
+/// What [`fork_sibling`] asks for.
+pub(crate) const SIBLING: u64 = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
+
+/// Gives an open descriptor, known by its number only, another file.
+///
+/// # Errors
+/// Where the kernel refuses it; the number is then what it was.
+pub(crate) fn replace(number: RawFd, file: &OwnedFd) -> io::Result<()> {
+    // SAFETY: whoever owns the number goes on owning it, and is told by the caller what it is now.
+    match unsafe { libc::dup3(file.as_raw_fd(), number, libc::O_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Makes descriptor 2 another name of this one: what the standard library says of a failed
 /// allocation before it ends the process then goes there.
 pub(crate) fn redirect_stderr(to: BorrowedFd<'_>) -> io::Result<()> {
+    // `dup2` would be another system call, on some machines only.
     // SAFETY: both are open, and in a child of ours nobody owns descriptor 2.
-    match unsafe { libc::dup2(to.as_raw_fd(), 2) } {
+    match unsafe { libc::dup3(to.as_raw_fd(), 2, 0) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }

@@ -5,7 +5,9 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -81,6 +83,24 @@ impl Child {
         Self { pid, pidfd, control: Some(control), ended: None }
     }
 
+    /// Takes charge of a child of this process that it did not start itself, if it is one.
+    ///
+    /// # Errors
+    /// Where there is no such child.
+    pub(crate) fn adopt(pid: Pid) -> io::Result<Self> {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        // Nobody but a parent may wait for a process.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(pidfd.as_fd()), look)?;
+        let pid = pid.as_raw_nonzero().get().unsigned_abs();
+        Ok(Self { pid, pidfd, control: None, ended: None })
+    }
+
+    /// Leaves the child alone after all: it is in somebody else's charge.
+    pub(crate) fn release(mut self) {
+        self.ended = Some(Ended::Unknown);
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
@@ -93,6 +113,11 @@ impl Child {
     /// The control stream, until it is closed.
     pub(crate) fn control(&self) -> io::Result<&UnixStream> {
         self.control.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Takes the control stream away.
+    pub(crate) fn take_control(&mut self) -> io::Result<UnixStream> {
+        self.control.take().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// Closes the control stream: the child has all it needs.

@@ -4,6 +4,7 @@
 
 use super::lists::{Entry, Fds, PAGEMAP_SCAN, When};
 use super::{Missing, Wall};
+use crate::process::sys::SIBLING;
 use rustix::fd::RawFd;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -79,6 +80,13 @@ fn conditions(
                 rules.push(rule(vec![is(2, code)?, is(4, number(fd))?])?);
             }
             rules
+        }
+        When::Sibling => {
+            let whole = |argument: u8, value: u64| {
+                SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+            };
+            // On the original's stack, which it has a copy of.
+            vec![rule(vec![whole(0, SIBLING)?, whole(1, 0)?])?]
         }
         When::PagemapScan => {
             let scan = |&fd: &RawFd| rule(vec![is(0, number(fd))?, is(1, PAGEMAP_SCAN)?]);

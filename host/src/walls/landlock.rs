@@ -42,6 +42,17 @@ impl Folder {
 /// # Errors
 /// Where the kernel has no Landlock.
 pub(crate) fn restrict(folders: &[Folder]) -> Result<i32, Missing> {
+    restrict_but(folders, None)
+}
+
+/// As [`restrict`], and files of `/proc` may be read: copies of this process open their own page
+/// map, and then restrict themselves further.
+pub(crate) fn restrict_zygote(folders: &[Folder]) -> Result<i32, Missing> {
+    // Where it is not to be had there is no page map either.
+    restrict_but(folders, PathFd::new("/proc").ok())
+}
+
+fn restrict_but(folders: &[Folder], proc: Option<PathFd>) -> Result<i32, Missing> {
     let missing = |error: RulesetError| Missing::new(Wall::Landlock, error);
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -52,6 +63,10 @@ pub(crate) fn restrict(folders: &[Folder]) -> Result<i32, Missing> {
         .map_err(missing)?;
     for folder in folders {
         let rule = PathBeneath::new(&folder.place, granted(folder));
+        ruleset = ruleset.add_rule(rule).map_err(missing)?;
+    }
+    if let Some(proc) = proc {
+        let rule = PathBeneath::new(proc, AccessFs::ReadFile);
         ruleset = ruleset.add_rule(rule).map_err(missing)?;
     }
     let status = ruleset.restrict_self().map_err(missing)?;

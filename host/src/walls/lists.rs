@@ -5,15 +5,16 @@
 //! are made of, so that another kernel or libc finds its variant there too.
 
 use libc::{
-    SYS_brk, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_exit_group, SYS_fadvise64,
-    SYS_fallocate, SYS_fcntl, SYS_fdatasync, SYS_fstat, SYS_fstatfs, SYS_fsync, SYS_ftruncate,
-    SYS_futex, SYS_getdents64, SYS_getrandom, SYS_ioctl, SYS_linkat, SYS_lseek, SYS_madvise,
-    SYS_memfd_create, SYS_mkdirat, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_newfstatat,
-    SYS_openat, SYS_openat2, SYS_prctl, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_prlimit64,
-    SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_read, SYS_readlinkat, SYS_readv, SYS_renameat,
-    SYS_renameat2, SYS_restart_syscall, SYS_rt_sigaction, SYS_rt_sigreturn, SYS_sched_getaffinity,
-    SYS_seccomp, SYS_sendto, SYS_sigaltstack, SYS_statx, SYS_symlinkat, SYS_unlinkat,
-    SYS_utimensat, SYS_write, SYS_writev,
+    SYS_brk, SYS_clock_gettime, SYS_clock_nanosleep, SYS_clone, SYS_close, SYS_dup3,
+    SYS_exit_group, SYS_fadvise64, SYS_fallocate, SYS_fcntl, SYS_fdatasync, SYS_fstat, SYS_fstatfs,
+    SYS_fsync, SYS_ftruncate, SYS_futex, SYS_getdents64, SYS_getppid, SYS_getrandom, SYS_ioctl,
+    SYS_landlock_add_rule, SYS_landlock_create_ruleset, SYS_landlock_restrict_self, SYS_linkat,
+    SYS_lseek, SYS_madvise, SYS_memfd_create, SYS_mkdirat, SYS_mmap, SYS_mprotect, SYS_mremap,
+    SYS_munmap, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_prctl, SYS_pread64, SYS_preadv,
+    SYS_preadv2, SYS_prlimit64, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_read, SYS_readlinkat,
+    SYS_readv, SYS_recvmsg, SYS_renameat, SYS_renameat2, SYS_restart_syscall, SYS_rt_sigaction,
+    SYS_rt_sigreturn, SYS_sched_getaffinity, SYS_seccomp, SYS_sendto, SYS_setsid, SYS_sigaltstack,
+    SYS_statx, SYS_symlinkat, SYS_unlinkat, SYS_utimensat, SYS_write, SYS_writev,
 };
 use rustix::fd::RawFd;
 
@@ -41,6 +42,8 @@ pub(crate) enum When {
     Unexecutable,
     /// As `Unexecutable`, or the artifact is mapped, to be read and executed.
     ArtifactOnly,
+    /// It makes a process with memory of its own, and its parent is this process's parent.
+    Sibling,
     /// It is a `PAGEMAP_SCAN` of the process's own page map.
     PagemapScan,
 }
@@ -171,6 +174,22 @@ pub(crate) const LOADING: &[Entry] = entries! {
     SYS_seccomp, "seccomp", When::Always, "the second filter";
 };
 
+/// What a zygote needs beside what a worker needs to load, and what its copies need until they are
+/// sealed as workers are.
+pub(crate) const FORKING: &[Entry] = entries! {
+    SYS_clone, "clone", When::Sibling, "makes a worker, which is a child of the host";
+    SYS_recvmsg, "recvmsg", When::Always, "descriptors for the next worker";
+    SYS_read, "read", When::Always, "the engine asks for processors, in `/proc`, and Landlock says yes";
+    SYS_lseek, "lseek", When::Always, "the same";
+    SYS_statx, "statx", When::Always, "the same";
+    SYS_getppid, "getppid", When::Always, "the worker looks for its host";
+    SYS_setsid, "setsid", When::Always, "a session of its own";
+    SYS_dup3, "dup3", When::Always, "bells and page map under the numbers that the filters know";
+    SYS_landlock_create_ruleset, "landlock_create_ruleset", When::Always, "takes `/proc` away";
+    SYS_landlock_add_rule, "landlock_add_rule", When::Always, "granted folders stay";
+    SYS_landlock_restrict_self, "landlock_restrict_self", When::Always, "takes `/proc` away";
+};
+
 /// A compiler, from before it sees the module.
 pub(crate) const COMPILING: &[Entry] = entries! {
     SYS_read, "read", When::On(Which::In), "the module";
@@ -204,7 +223,7 @@ mod tests {
 
     #[test]
     fn each_entry_is_there_once_and_has_a_reason() {
-        for list in [SERVING, WASI, FILES, WRITABLE_FILES, LOADING, COMPILING] {
+        for list in [SERVING, WASI, FILES, WRITABLE_FILES, LOADING, FORKING, COMPILING] {
             assert_eq!(distinct(&[list]), list.len());
             assert!(list.iter().all(|entry| !entry.why.is_empty() && !entry.name.is_empty()));
         }

@@ -18,6 +18,7 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io;
 
 /// Whether workers and compilers stand behind the walls of the operating system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,13 +168,63 @@ pub(crate) fn confine_without_filter(profile: &Profile) -> Result<i32, Missing> 
     no_new_privileges()?;
     let _ = sys::deny_write_execute();
     rlimits::early()?;
-    // Takes the death signal and the dumpable flag back, so it comes before both.
-    identity::drop_privileges(profile.folders.is_empty())?;
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|errno| Missing::new(Wall::Identity, format!("no death signal: {errno}")))?;
+    drop_identity(profile)?;
     let abi = landlock::restrict(&profile.folders)?;
     undumpable()?;
     Ok(abi)
+}
+
+/// As [`confine`], for a process that loads as a worker does and then only makes copies of itself:
+/// it may make them, and read what they must open.
+///
+/// # Errors
+/// As for [`confine`].
+pub(crate) fn confine_zygote(profile: &Profile) -> Result<(), Missing> {
+    confine_zygote_without_filter(profile)?;
+    let mut lists = profile.loading.clone();
+    lists.push(lists::FORKING);
+    filter::install(&lists, &profile.fds)
+}
+
+/// As [`confine_without_filter`], for a zygote.
+pub(crate) fn confine_zygote_without_filter(profile: &Profile) -> Result<(), Missing> {
+    no_new_privileges()?;
+    let _ = sys::deny_write_execute();
+    rlimits::early_but_children()?;
+    drop_identity(profile)?;
+    landlock::restrict_zygote(&profile.folders)?;
+    undumpable()
+}
+
+/// Takes away from the copy of a confined zygote what the zygote still had; gives the version of
+/// Landlock that holds. Whatever else [`confine`] does, the copy has inherited.
+///
+/// # Errors
+/// As for [`confine`].
+pub(crate) fn confine_copy(profile: &Profile) -> Result<i32, Missing> {
+    rlimits::no_children()?;
+    let abi = landlock::restrict(&profile.folders)?;
+    undumpable()?;
+    Ok(abi)
+}
+
+/// Opens the page map of this process, a copy, in the place of its original's: asked about that
+/// one, the kernel would tell of pages that this process has not got, and what one item leaves
+/// behind would reach the next.
+///
+/// # Errors
+/// If it cannot be opened. The process must not serve then.
+pub(crate) fn renew_pagemap(profile: &Profile, sandbox: Sandbox) -> io::Result<()> {
+    let Some(number) = profile.fds.pagemap else { return Ok(()) };
+    // What an undumpable process has in `/proc` belongs to root, which this one is not.
+    if sandbox == Sandbox::Strict {
+        set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    }
+    let opened = std::fs::File::open("/proc/self/pagemap");
+    if sandbox == Sandbox::Strict {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    sys::replace(number, &opened?.into())
 }
 
 /// Takes away what only loading needed. After this the process can compute, and talk to its host.
@@ -185,6 +236,13 @@ pub(crate) fn seal(profile: &Profile) -> Result<(), Missing> {
     let _ = std::hash::RandomState::new();
     rlimits::late(&profile.rlimits)?;
     filter::install(&profile.serving, &profile.fds)
+}
+
+/// Takes the death signal and the dumpable flag back, so it comes before both.
+fn drop_identity(profile: &Profile) -> Result<(), Missing> {
+    identity::drop_privileges(profile.folders.is_empty())?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|errno| Missing::new(Wall::Identity, format!("no death signal: {errno}")))
 }
 
 pub(crate) fn no_new_privileges() -> Result<(), Missing> {

@@ -40,9 +40,11 @@ pub(crate) fn worker_data(limits: &Limits) -> u64 {
     .fold(0, u64::saturating_add)
 }
 
+const CHILDREN: (Resource, &str) = (Resource::Nproc, "nproc");
+
 const NONE: [(Resource, &str); 5] = [
     (Resource::Core, "core"),
-    (Resource::Nproc, "nproc"),
+    CHILDREN,
     (Resource::Memlock, "memlock"),
     (Resource::Sigpending, "sigpending"),
     (Resource::Msgqueue, "msgqueue"),
@@ -52,6 +54,17 @@ const NONE: [(Resource, &str); 5] = [
 /// message queues.
 pub(crate) fn early() -> Result<(), Missing> {
     NONE.into_iter().try_for_each(|(resource, name)| set(resource, name, 0))
+}
+
+/// As [`early`], for a process that goes on making others.
+pub(crate) fn early_but_children() -> Result<(), Missing> {
+    let others = NONE.into_iter().filter(|limit| *limit != CHILDREN);
+    others.into_iter().try_for_each(|(resource, name)| set(resource, name, 0))
+}
+
+/// What [`early_but_children`] left out.
+pub(crate) fn no_children() -> Result<(), Missing> {
+    set(CHILDREN.0, CHILDREN.1, 0)
 }
 
 /// The names of those that are not closed.

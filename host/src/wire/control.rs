@@ -65,13 +65,18 @@ pub(crate) struct CompilerSetup {
     pub(crate) host_pid: u32,
 }
 
-/// What a worker answers: ready, or why it cannot be.
+/// What a worker answers: ready, or why it cannot be. Of a worker that a zygote makes, the zygote
+/// answers instead if there is no worker, and the host itself if there is no zygote.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum WorkerReady {
     /// It takes items.
     Ready,
     /// The artifact could not be loaded.
     Refused(String),
+    /// There is no room for another process just now.
+    NoRoom(String),
+    /// Whoever was to become the worker, or to make it, came to nothing.
+    Failed(String),
 }
 
 /// What a compiler answers, followed by the artifact.

@@ -90,6 +90,9 @@ pub(crate) enum Behind {
 pub(crate) enum Like {
     Worker,
     WorkerWithWasi,
+    /// A worker that was forked from a zygote: the probe goes behind a zygote's walls, makes a copy
+    /// of itself, and that goes the rest of the way.
+    Forked,
     Compiler,
 }
 
@@ -130,6 +133,8 @@ pub(crate) enum ProbeAnswer {
     Refused(i32),
     Audited(Audit),
     Waiting,
+    /// The copy of the probe is there, and will say the rest.
+    Forked,
     /// It could not get behind its walls.
     Missing {
         wall: Wall,

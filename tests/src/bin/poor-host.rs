@@ -2,9 +2,10 @@
 //! as an old kernel or a container's profile would, for it and all its children.
 //!
 //! What it found is its exit status: 0 for right answers, 3 for a pool that was refused (the reason
-//! is on standard error). With `sandbox-off` as second argument it asks for no sandbox.
+//! is on standard error). Further arguments: `sandbox-off` asks for no sandbox, `zygote` for workers
+//! that are forked.
 
-use sandpool::{Cache, Pool, Sandbox, TaskModule};
+use sandpool::{Cache, Pool, Sandbox, TaskModule, Zygote};
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -67,12 +68,13 @@ fn main() -> ExitCode {
     if refuse(call, argument, errno).is_err() {
         return ExitCode::from(65);
     }
-    let sandbox = match args.next().as_deref() {
-        Some("sandbox-off") => Sandbox::Off,
-        _ => Sandbox::Strict,
-    };
+    let options: Vec<String> = args.collect();
+    let asked = |option: &str| options.iter().any(|given| given == option);
+    let sandbox = if asked("sandbox-off") { Sandbox::Off } else { Sandbox::Strict };
+    let zygote = if asked("zygote") { Zygote::On } else { Zygote::Off };
     let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
-    let builder = Pool::builder(module).processes(2).cache(Cache::Off).sandbox(sandbox);
+    let builder = Pool::builder(module).processes(2).cache(Cache::Off);
+    let builder = builder.sandbox(sandbox).zygote(zygote);
     let pool = match builder.build() {
         Ok(pool) => pool,
         Err(error) => {

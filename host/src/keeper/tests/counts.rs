@@ -22,7 +22,8 @@ use crate::keeper::bounds::Bounds;
 use crate::keeper::flight::Flight;
 use crate::keeper::seat::Seat;
 use crate::limits::Limits;
-use crate::pool::core::{Core, Recipe};
+use crate::pool::core::Core;
+use crate::pool::recipe::Recipe;
 use crate::process::fds::bell_pipe;
 use crate::process::spawn::Program;
 use crate::ring::{HostRing, Region, WorkerRing, map};
@@ -103,7 +104,7 @@ impl Pair {
         let (ours, host_bell) = bell_pipe(true).unwrap();
         let region = || Region::map(&file).unwrap();
         Self {
-            core: Core::new(recipe, vec![Seat::new().unwrap()]),
+            core: Core::new(Arc::new(recipe), vec![Seat::new().unwrap()], None),
             ring: HostRing::new(region(), 1 << 20),
             flight: Flight::default(),
             inbox: Buffer::default(),

@@ -394,6 +394,10 @@ fn d84_a_worker_that_the_kernel_kills_for_want_of_memory_costs_its_item() {
             };
             let pool = Site::new(&[]).builder(size).build().unwrap();
             besiege(&pool, 0, true, |echo| echo);
+            // One that started later would not be in the cage.
+            while pool.stats().workers_started < size as u64 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             children().into_iter().for_each(|worker| cage.put(worker));
             let error = pool.apply::<_, i64>("hoard", &1_i64).unwrap_err();
             let error = error.task().unwrap();
