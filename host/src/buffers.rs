@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Smaller ones are left to the allocator.
 const LARGE: usize = 64 << 10;
-/// Bytes that are kept in all.
-const KEPT: usize = 16 << 20;
+/// Bytes that are kept in all: two buffers of a megabyte and a bit.
+const KEPT: usize = 5 << 19;
 
 static SHELF: Mutex<Shelf> = Mutex::new(Shelf { buffers: Vec::new(), bytes: 0 });
 

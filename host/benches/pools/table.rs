@@ -137,8 +137,8 @@ fn mebibyte(by: By) -> Row {
         _ => ("1 MiB to and fro, `imap`, a component instance per item", 1.0),
     };
     let row = Row::new("6", work)
-        .ours(move |s| ours::echo(&s.echo()?, by, 100, MIB))
-        .side(InProcess, "wasmtime, one thread", |s| s.core_echo()?.fresh(100, MIB))
+        .ours(move |s| ours::echo(&s.echo()?, by, 400, MIB))
+        .side(InProcess, "wasmtime, one thread", |s| s.core_echo()?.fresh(400, MIB))
         .target(AtMost(most, None), InProcess);
     match by {
         By::Apply => row.side(Python, "`multiprocessing`", |s| {
