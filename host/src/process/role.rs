@@ -3,7 +3,7 @@
 //! This module must not do anything in a process that is an ordinary host.
 //!
 //! The library is linked into somebody's executable; that executable, started again under one of
-//! the names below, becomes a worker, a compiler or whatever it was started as, and never reaches its `main`. The name travels in
+//! the names below, becomes what the name says and never reaches its `main`. The name travels in
 //! `argv[0]`, as an environment variable would stay visible to the code that runs there.
 
 use std::ffi::OsStr;
