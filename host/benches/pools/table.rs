@@ -9,7 +9,7 @@ use crate::row::Goal::{AtLeast, AtMost};
 use crate::row::Kind::{Floor, InProcess, Python};
 use crate::row::Row;
 use crate::setting::two;
-use sandpool::{Function, Instance};
+use sandpool::{Function, Instance, Zygote};
 use std::sync::Arc;
 
 const MIB: usize = 1 << 20;
@@ -148,7 +148,7 @@ fn mebibyte(by: By) -> Row {
     }
 }
 
-/// `max_tasks_per_child` 1. A zygote, when there is one, is one more line of [`recycling`].
+/// `max_tasks_per_child` 1.
 fn recycled() -> Row {
     let mut row = Row::new("10", "a process per item, `map`").rounds(3);
     for (name, function) in recycling() {
@@ -162,5 +162,13 @@ type Choose = fn(&mut crate::setting::Setting) -> crate::Result<Function>;
 
 /// The ways to have a new process for every item. The first of them counts.
 fn recycling() -> Vec<(&'static str, Choose)> {
-    vec![("sandpool", |s| s.pool("recycled", || two(guests::SQUARE).max_tasks_per_child(1)))]
+    vec![
+        ("sandpool, forked from a zygote", |s| {
+            let builder = || two(guests::SQUARE).max_tasks_per_child(1).zygote(Zygote::On);
+            s.pool("forked", builder)
+        }),
+        ("sandpool, executed", |s| {
+            s.pool("recycled", || two(guests::SQUARE).max_tasks_per_child(1))
+        }),
+    ]
 }
