@@ -216,8 +216,8 @@ impl Keeper {
             let woken = self.seat().doze(pidfd.as_ref(), late);
             let back = self.seat().take();
             if woken == Woken::Late {
-                // On loan, the link comes back with a call if it holds memory then.
-                late = None;
+                // On loan, it says only once that it holds memory, and may have done so.
+                late = back.is_none().then(|| Instant::now() + IDLE);
                 buffers::clear();
                 if let Some(mut post) = back {
                     post.link.give_back();
