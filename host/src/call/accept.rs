@@ -7,6 +7,7 @@ use super::run::Run;
 use super::{Call, Inner, Input, Stop};
 use crate::buffers::Buffer;
 use crate::event::Tally;
+use crate::fences;
 use crate::outcome::{Failure, Logs, TaskError};
 use crate::pool::error::InputError;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ impl Call {
         inner.pending.push_back(Span::whole(block));
         self.note_queued(&inner);
         self.core.stats.submitted(1);
+        drop(inner);
+        // As after what is shown: before the look at idle keepers.
+        fences::light();
         true
     }
 
