@@ -93,9 +93,7 @@ fn cut(inbox: &mut Buffer, read: usize, piles: Vec<Pile>) -> Vec<Batch> {
     if read == 0 {
         return Vec::new();
     }
-    let rest = inbox.get(read..).unwrap_or(&[]).to_vec();
-    let mut frames = std::mem::replace(inbox, rest.into());
-    frames.truncate(read);
+    let mut frames = split(inbox, read);
     let alone = piles.len() == 1;
     let part = |pile: Pile| {
         // Mostly all are of one call, and nothing is copied again. Else each call has its own, so
@@ -107,6 +105,21 @@ fn cut(inbox: &mut Buffer, read: usize, piles: Vec<Pile>) -> Vec<Batch> {
         pile.batch(own)
     };
     piles.into_iter().filter(|pile| !pile.stretches.is_empty()).map(part).collect()
+}
+
+/// Takes the first bytes off. The smaller part is copied, so that neither keeps a buffer that is far
+/// too large for it: results wait as long as their consumer likes.
+fn split(inbox: &mut Buffer, at: usize) -> Buffer {
+    let (front, rest) = inbox.split_at_checked(at).unwrap_or((inbox, &[]));
+    if front.len() < rest.len() {
+        let front = front.to_vec();
+        inbox.drain(..at);
+        return front.into();
+    }
+    let rest = rest.to_vec();
+    let mut front = std::mem::replace(inbox, rest.into());
+    front.truncate(at);
+    front
 }
 
 /// What is behind the results that [`Reader::read`] read.
@@ -261,5 +274,21 @@ impl Pile {
         };
         let runs = self.stretches.into_iter().map(run).collect();
         Batch { call: self.call, runs, item_bytes: self.item_bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_part_keeps_a_buffer_that_is_far_too_large() {
+        for (at, len) in [(0, 9), (16, 1 << 20), (1 << 19, 1 << 20), ((1 << 20) - 8, 1 << 20)] {
+            let all: Vec<u8> = (0..len).map(|n: usize| (n % 251) as u8).collect();
+            let mut inbox = Buffer::from(all.clone());
+            let front = split(&mut inbox, at);
+            assert_eq!((front.as_slice(), inbox.as_slice()), all.split_at(at));
+            assert!(front.capacity() <= 2 * at.max(1), "{at} of {len}: {}", front.capacity());
+        }
     }
 }
