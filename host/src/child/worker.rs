@@ -37,12 +37,7 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
         Ok(profile) => profile,
         Err(reason) => return send(&control, &WorkerReady::Refused(reason)),
     };
-    let ring_memory = Region::map(&ring)?;
-    let notes = Region::map(&ring)?;
-    std::panic::set_hook(Box::new(move |panic| {
-        notes.leave_note(&panic.to_string());
-        sys::exit_now(STATUS_PANICKED)
-    }));
+    let ring_memory = map(&ring)?;
     if strict && let Err(missing) = walls::confine(&profile) {
         return send(&control, &WorkerReady::Refused(missing.to_string()));
     }
@@ -63,6 +58,16 @@ pub(super) fn run(control: UnixStream) -> io::Result<()> {
     let stop = serve::serve(&mut ring, &mut guest);
     ring.leave_note(&stop.to_string());
     Ok(())
+}
+
+/// Maps the memory of a worker's ring, where it also leaves a note if it panics.
+pub(super) fn map(ring: &OwnedFd) -> io::Result<Region> {
+    let notes = Region::map(ring)?;
+    std::panic::set_hook(Box::new(move |panic| {
+        notes.leave_note(&panic.to_string());
+        sys::exit_now(STATUS_PANICKED)
+    }));
+    Region::map(ring)
 }
 
 /// What this worker is to be able to do, or why it cannot be one.

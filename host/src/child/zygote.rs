@@ -7,10 +7,10 @@
 //! A copy is a child of the host and not of the zygote: the host kills it and takes its status as
 //! it does with any worker, and the zygote's end is nothing to it.
 
-use super::{STATUS_PANICKED, STATUS_UNSEALED, check_parent, serve, worker};
+use super::{STATUS_UNSEALED, check_parent, serve, worker};
 use crate::guest::{Guest, before_walls};
 use crate::process::{fds, sys};
-use crate::ring::{Region, WorkerRing};
+use crate::ring::WorkerRing;
 use crate::walls::{self, Profile, Sandbox};
 use crate::wire::control::{Hello, WorkerReady, WorkerSetup, receive, send};
 use rustix::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -111,13 +111,8 @@ impl Egg {
         drop(announce);
         places.fill(bell, host_bell)?;
         sys::redirect_stderr(places.host_bell.as_fd())?;
-        let ring_memory = Region::map(&ring)?;
-        let notes = Region::map(&ring)?;
+        let ring_memory = worker::map(&ring)?;
         drop(ring);
-        std::panic::set_hook(Box::new(move |panic| {
-            notes.leave_note(&panic.to_string());
-            sys::exit_now(STATUS_PANICKED)
-        }));
         let mut ring = WorkerRing::new(ring_memory, places.bell, places.host_bell);
         let ready = confine(&profile, sandbox).and_then(|_| guest.enter_world());
         let ready = ready.and_then(|()| match sandbox {
