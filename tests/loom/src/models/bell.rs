@@ -7,6 +7,30 @@ use crate::ring::word::{Claim, Word};
 use loom::sync::Arc;
 use loom::thread;
 
+/// The result stream, as far as it takes waiting for.
+struct Stream {
+    head: AtomicU32,
+    tail: AtomicU32,
+    worker_waits: Waiting,
+    worker_pipe: Pipe,
+    host_waits: Waiting,
+    host_pipe: Pipe,
+}
+
+impl Stream {
+    /// One of whose bytes the host has not taken.
+    fn with_a_byte() -> Arc<Self> {
+        Arc::new(Self {
+            head: AtomicU32::new(0),
+            tail: AtomicU32::new(1),
+            worker_waits: Waiting::new(),
+            worker_pipe: Pipe::new(),
+            host_waits: Waiting::new(),
+            host_pipe: Pipe::new(),
+        })
+    }
+}
+
 /// The worker waits for items, the host publishes: `WorkerRing::await_item` against
 /// `HostRing::commit`.
 #[test]
@@ -81,22 +105,7 @@ fn the_host_does_not_sleep_through_the_last_result() {
 #[test]
 fn both_sides_may_wait_for_each_other_in_turn() {
     loom::model(|| {
-        struct Stream {
-            head: AtomicU32,
-            tail: AtomicU32,
-            worker_waits: Waiting,
-            worker_pipe: Pipe,
-            host_waits: Waiting,
-            host_pipe: Pipe,
-        }
-        let stream = Arc::new(Stream {
-            head: AtomicU32::new(0),
-            tail: AtomicU32::new(1),
-            worker_waits: Waiting::new(),
-            worker_pipe: Pipe::new(),
-            host_waits: Waiting::new(),
-            host_pipe: Pipe::new(),
-        });
+        let stream = Stream::with_a_byte();
         let worker = {
             let stream = Arc::clone(&stream);
             thread::spawn(move || {
@@ -147,22 +156,7 @@ fn a_host_that_took_little_owes_no_bell() {
     let seen = super::Seen::default();
     let noted = seen.clone();
     super::bounded(3, move || {
-        struct Stream {
-            head: AtomicU32,
-            tail: AtomicU32,
-            worker_waits: Waiting,
-            worker_pipe: Pipe,
-            host_waits: Waiting,
-            host_pipe: Pipe,
-        }
-        let stream = Arc::new(Stream {
-            head: AtomicU32::new(0),
-            tail: AtomicU32::new(1),
-            worker_waits: Waiting::new(),
-            worker_pipe: Pipe::new(),
-            host_waits: Waiting::new(),
-            host_pipe: Pipe::new(),
-        });
+        let stream = Stream::with_a_byte();
         let worker = {
             let stream = Arc::clone(&stream);
             thread::spawn(move || {
