@@ -73,7 +73,8 @@ def main():
         pool = concurrent.futures.ProcessPoolExecutor(2)
         measure = one_of_futures(pool)
     else:
-        pool = multiprocessing.Pool(2, maxtasksperchild=1 if flavour == "recycled" else None)
+        tasks = 1 if flavour == "recycled" else None
+        pool = multiprocessing.Pool(2, maxtasksperchild=tasks)
         measure = one_of_multiprocessing(pool)
     with pool:
         for _ in pool.map(square, range(100)):
@@ -81,14 +82,15 @@ def main():
         for line in sys.stdin:
             what, n = line.split()
             way, _, size = what.partition("-")
+            wanted = (way, int(size) if size else None, int(n))
             try:
-                took = measure(way, int(size) if size else None, int(n))
+                took = measure(*wanted)
             except multiprocessing.TimeoutError:
                 # Seen with a new process for every item: the pool hangs. It gets another try.
                 pool.terminate()
-                pool = multiprocessing.Pool(2, maxtasksperchild=1)
-                took = one_of_multiprocessing(pool)(way, int(size), int(n))
+                pool = multiprocessing.Pool(2, maxtasksperchild=tasks)
                 measure = one_of_multiprocessing(pool)
+                took = measure(*wanted)
             print(took, flush=True)
 
 
