@@ -247,9 +247,10 @@ fn d50_whatever_stands_in_the_control_block_harms_no_other_item() {
                 let spoilt = ends.contains(&error.kind()) || is_bytes(deed, error);
                 assert!(spoilt, "{deed:?}: {error}");
             }
-            // An outcome that is no value of its type counts as one here.
+            // An outcome that is no value of its type counts as one here. Who says to have begun more,
+            // or hides what has ended, takes along what it was handed together with the deed.
             let blamed = pool.stats().errors.saturating_sub(deeds.len() as u64);
-            assert!(blamed <= deeds.len() as u64, "{blamed} honest items");
+            assert!(blamed <= 4 * deeds.len() as u64, "{blamed} honest items");
             end(&pool);
         }
     });
