@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Items that a default window never exceeds: 4 × 2 workers × the largest chunk.
-const LARGEST_WINDOW: u64 = 4 * 2 * 4096;
+const LARGEST_WINDOW: u64 = 4 * 2 * 8192;
 
 #[test]
 fn case_31_imap_yields_in_order_then_ends_and_stays_ended() {
@@ -112,8 +112,9 @@ fn case_39_an_infinite_input_is_pulled_no_further_than_the_window() {
     let sq = pool.function("sq").unwrap();
     let windows = [
         (sq.clone(), LARGEST_WINDOW),
-        (sq.clone().chunk_size(1), 64),
-        (sq.clone().chunk_size(50), 4 * 2 * 50),
+        // Of quick items, as many chunks travel together as without a size.
+        (sq.clone().chunk_size(1), LARGEST_WINDOW),
+        (sq.clone().chunk_size(20_000), 4 * 2 * 20_000),
         (sq.clone().window(5), 5),
         (sq.window(5).chunk_size(100), 5),
     ];

@@ -105,10 +105,11 @@ impl Chunk {
         Plan { items, ahead: ideal.max(one).div_ceil(2), least }
     }
 
-    /// Items of a chunk as it is now, for the default window.
-    pub(crate) fn size(self, cost: &Cost) -> usize {
+    /// Items that travel together as it is now, for the default window. Of quick ones that is
+    /// several chunks of an explicit size: a window of a few would be used up at every wake-up.
+    pub(crate) fn travel(self, cost: &Cost) -> usize {
         match self {
-            Self::Size(size) => size.get(),
+            Self::Size(size) => cost.ideal().max(size.get()),
             Self::Auto => cost.ideal(),
         }
     }

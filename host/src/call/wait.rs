@@ -162,7 +162,7 @@ impl Call {
     }
 
     pub(super) fn window_items(&self, inner: &Inner) -> u64 {
-        let chunk = self.spec.chunk.size(&inner.cost);
+        let chunk = self.spec.chunk.travel(&inner.cost);
         let ahead = chunk.saturating_mul(4).saturating_mul(self.core.processes());
         let default = ahead.max(64) as u64;
         self.spec.window.as_ref().map_or(u64::MAX, |window| window.items.unwrap_or(default))
