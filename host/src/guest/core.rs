@@ -23,7 +23,7 @@ pub(super) struct Core {
 struct Function {
     export: ModuleExport,
     signature: Signature,
-    bind: Option<Bind>,
+    compiled: Option<Compiled>,
 }
 
 /// A function of one instance, looked up and checked: doing so costs more than a call.
@@ -32,7 +32,13 @@ pub(super) enum Handle {
     Dynamic(Func),
 }
 
-type Bind = fn(Func, &Store<State>) -> wasmtime::Result<Box<dyn Call>>;
+/// What is compiled in for a signature.
+#[derive(Clone, Copy)]
+struct Compiled {
+    bind: fn(Func, &Store<State>) -> wasmtime::Result<Box<dyn Call>>,
+    once: fn(Func, &mut Store<State>, Option<&Waiter>, Input<'_>, &mut Output<'_>) -> End,
+}
+
 type End = Result<(), Stop>;
 
 impl Core {
@@ -51,8 +57,8 @@ impl Core {
                 ModuleKind::CommandP1 => Signature::default(),
                 _ => info.signature.clone(),
             };
-            let bind = typed(&signature);
-            functions.push(Function { export, signature, bind });
+            let compiled = typed(&signature);
+            functions.push(Function { export, signature, compiled });
         }
         let initialize = match module.get_export(INITIALIZE) {
             Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => {
@@ -92,10 +98,29 @@ impl Core {
     ) -> Result<Handle, Stop> {
         let function = self.function(index)?;
         let func = lookup(store, instance, &function.export)?;
-        Ok(match function.bind {
-            Some(bind) => Handle::Typed(bind(func, store)?),
+        Ok(match function.compiled {
+            Some(compiled) => Handle::Typed((compiled.bind)(func, store)?),
             None => Handle::Dynamic(func),
         })
+    }
+
+    /// Calls a function of an instance that is not called again.
+    #[inline]
+    pub(super) fn call_once(
+        &self,
+        store: &mut Store<State>,
+        instance: Instance,
+        waiter: Option<&Waiter>,
+        index: usize,
+        input: Input<'_>,
+        output: &mut Output<'_>,
+    ) -> End {
+        let function = self.function(index)?;
+        let func = lookup(store, instance, &function.export)?;
+        match function.compiled {
+            Some(compiled) => (compiled.once)(func, store, waiter, input, output),
+            None => dynamic(func, store, waiter, &function.signature, input, output),
+        }
     }
 
     #[inline]
@@ -289,8 +314,19 @@ fn bind<P: Params + 'static, R: Outcome + 'static>(
     Ok(Box::new(func.typed::<P, R>(store)?))
 }
 
+fn once<P: Params + 'static, R: Outcome + 'static>(
+    func: Func,
+    store: &mut Store<State>,
+    waiter: Option<&Waiter>,
+    input: Input<'_>,
+    output: &mut Output<'_>,
+) -> End {
+    let typed = func.typed::<P, R>(&*store)?;
+    Call::call(&typed, store, waiter, input, output)
+}
+
 /// The compiled-in call for a signature, if there is one: 15 ns against 75 by `Val`.
-fn typed(signature: &Signature) -> Option<Bind> {
+fn typed(signature: &Signature) -> Option<Compiled> {
     macro_rules! candidates {
         ($($params:ty),+ $(,)?) => {
             $(candidates!(@ $params; (), i32, i64, f32, f64);)+
@@ -299,7 +335,7 @@ fn typed(signature: &Signature) -> Option<Bind> {
             if <$params as Params>::matches(&signature.params)
                 && <$result as Outcome>::matches(signature.result.as_ref())
             {
-                return Some(bind::<$params, $result>);
+                return Some(Compiled { bind: bind::<$params, $result>, once: once::<$params, $result> });
             }
         )+};
     }

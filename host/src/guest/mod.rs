@@ -343,6 +343,11 @@ impl Mold {
         let Live { store, instance, handle } = live;
         let waiter = self.waiter.as_ref();
         let index = usize::try_from(function).unwrap_or(usize::MAX);
+        if let (false, Linked::Core(core), Instance::Core(instance)) =
+            (self.ways.reuses, &self.linked, *instance)
+        {
+            return core.call_once(store, instance, waiter, index, input, output);
+        }
         if handle.as_ref().is_none_or(|(bound, _)| *bound != function) {
             *handle = Some((function, self.bind(store, *instance, index)?));
         }
