@@ -32,14 +32,16 @@ pub(super) enum Handle {
     Dynamic(Func),
 }
 
+type Bind = fn(Func, &Store<State>) -> wasmtime::Result<Box<dyn Call>>;
+type Once = fn(Func, &mut Store<State>, Option<&Waiter>, Input<'_>, &mut Output<'_>) -> End;
+type End = Result<(), Stop>;
+
 /// What is compiled in for a signature.
 #[derive(Clone, Copy)]
 struct Compiled {
-    bind: fn(Func, &Store<State>) -> wasmtime::Result<Box<dyn Call>>,
-    once: fn(Func, &mut Store<State>, Option<&Waiter>, Input<'_>, &mut Output<'_>) -> End,
+    bind: Bind,
+    once: Once,
 }
-
-type End = Result<(), Stop>;
 
 impl Core {
     pub(super) fn new(
