@@ -34,6 +34,7 @@ impl Call {
         if !inner.is_accepting() {
             return false;
         }
+        self.intake.lay_out_for(frame);
         if self.intake.show(frame) {
             return true;
         }
@@ -61,7 +62,8 @@ impl Call {
             self.intake.clear();
             return;
         }
-        if inner.open.is_full() || inner.open.is_empty() {
+        let suits = self.intake.suits(&inner.open);
+        if !suits || inner.open.is_full() || inner.open.is_empty() {
             inner.close_block();
         }
         let (items, bytes) = (inner.open.len(), inner.open.size());

@@ -4,7 +4,7 @@
 //! calls or workers.
 
 use crate::buffers::Buffer;
-use crate::ring::frame::{Frames, Head, ItemKind, append};
+use crate::ring::frame::{HEAD, Head, ItemKind, Items, Layout, Size, append};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,20 +20,42 @@ const FULL_BYTES: usize = 256 * 1024;
 pub(crate) struct Block {
     /// Index of the first item.
     first: u64,
-    /// Where the frame of each item ends in `bytes`.
-    ends: Vec<usize>,
     bytes: Buffer,
+    lies: Lies,
+    /// Items of this call are of several sizes: they are framed from the first one on.
+    varied: bool,
+}
+
+/// How the items lie in the bytes of a block.
+#[derive(Debug)]
+enum Lies {
+    /// Side by side, all of this size.
+    Fixed(Size),
+    /// In frames that end at these places.
+    Framed(Vec<usize>),
+}
+
+impl Default for Lies {
+    fn default() -> Self {
+        Self::Framed(Vec::new())
+    }
 }
 
 impl Block {
     pub(crate) fn starting_at(first: u64) -> Self {
-        Self { first, ends: Vec::new(), bytes: Buffer::default() }
+        Self { first, ..Self::default() }
     }
 
     /// An empty one that will hold about as much as this one.
     pub(crate) fn next(&self, first: u64) -> Self {
         let bytes = Buffer::for_about(self.bytes.len());
-        Self { first, ends: Vec::with_capacity(self.ends.len().min(FULL_ITEMS)), bytes }
+        let (lies, varied) = match &self.lies {
+            Lies::Framed(ends) if !ends.is_empty() => {
+                (Lies::Framed(Vec::with_capacity(ends.len().min(FULL_ITEMS))), true)
+            }
+            _ => (Lies::default(), self.varied),
+        };
+        Self { first, bytes, lies, varied }
     }
 
     #[cfg(test)]
@@ -51,18 +73,77 @@ impl Block {
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        append(&mut self.bytes, encode)?;
-        self.ends.push(self.bytes.len());
+        let start = self.bytes.len();
+        match &mut self.lies {
+            Lies::Fixed(size) => {
+                let size = *size;
+                let done = encode(&mut self.bytes);
+                if done.is_err() {
+                    self.bytes.truncate(start);
+                    return done;
+                }
+                match self.bytes.len() - start == size.bytes() {
+                    true => self.bytes.resize(start + size.stride(), 0),
+                    false => self.frame_all(size, start),
+                }
+            }
+            Lies::Framed(ends) => {
+                append(&mut self.bytes, encode)?;
+                ends.push(self.bytes.len());
+                if start == 0 && !self.varied {
+                    self.unframe_first();
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Turns the frame of the first item into one of many items of its size, if it is small.
+    fn unframe_first(&mut self) {
+        let frame = Head::<ItemKind>::read(&self.bytes, 0);
+        let size = frame.and_then(|(_, place, _)| Size::of(place.len()));
+        if let Some(size) = size {
+            self.bytes.drain(..HEAD);
+            self.bytes.resize(size.stride(), 0);
+            self.lies = Lies::Fixed(size);
+        }
+    }
+
+    /// Puts items of this size into frames, and one that is not from `start` on.
+    #[cold]
+    fn frame_all(&mut self, size: Size, start: usize) {
+        let mut framed = Self { first: self.first, varied: true, ..Self::default() };
+        let (fixed, other) = self.bytes.split_at_checked(start).unwrap_or((&self.bytes, &[]));
+        let fixed = fixed.chunks_exact(size.stride()).map(|item| item.get(..size.bytes()));
+        for item in fixed.chain([Some(other)]) {
+            let push = |out: &mut Vec<u8>| {
+                out.extend_from_slice(item.unwrap_or(&[]));
+                Ok::<(), std::convert::Infallible>(())
+            };
+            let Ok(()) = framed.push_with(push);
+        }
+        *self = framed;
     }
 
     /// A block of one item, whose frame is given.
     pub(super) fn of_frame(first: u64, frame: Buffer) -> Self {
-        Self { first, ends: vec![frame.len()], bytes: frame }
+        let lies = Lies::Framed(vec![frame.len()]);
+        Self { first, bytes: frame, lies, varied: true }
     }
 
-    /// Appends items whose frames consist of these words, in two pieces.
-    pub(super) fn push_words(&mut self, pieces: [&[AtomicU64]; 2]) {
+    /// Whether items that lie like this can be appended as they are.
+    pub(super) fn takes(&self, layout: Layout) -> bool {
+        match (&self.lies, layout) {
+            (Lies::Fixed(size), Layout::Fixed(other)) => *size == other,
+            (Lies::Framed(ends), Layout::Fixed(_)) => ends.is_empty(),
+            (Lies::Framed(_), Layout::Framed) => true,
+            (Lies::Fixed(_), Layout::Framed) => false,
+        }
+    }
+
+    /// Appends items that lie like this in some words, which come in two pieces, and
+    /// [fit](Self::takes).
+    pub(super) fn push_words(&mut self, pieces: [&[AtomicU64]; 2], layout: Layout) {
         let mut at = self.bytes.len();
         for words in pieces {
             let from = self.bytes.len();
@@ -72,22 +153,31 @@ impl Block {
                 place.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
             }
         }
-        while let Some((_, _, next)) = Head::<ItemKind>::read(&self.bytes, at) {
-            self.ends.push(next);
-            at = next;
+        match (&mut self.lies, layout) {
+            (lies, Layout::Fixed(size)) => *lies = Lies::Fixed(size),
+            (Lies::Framed(ends), Layout::Framed) => {
+                while let Some((_, _, next)) = Head::<ItemKind>::read(&self.bytes, at) {
+                    ends.push(next);
+                    at = next;
+                }
+            }
+            (Lies::Fixed(_), Layout::Framed) => {}
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        match &self.lies {
+            Lies::Fixed(size) => self.bytes.len() / size.stride(),
+            Lies::Framed(ends) => ends.len(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.bytes.is_empty()
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.ends.len() >= FULL_ITEMS || self.bytes.len() >= FULL_BYTES
+        self.len() >= FULL_ITEMS || self.bytes.len() >= FULL_BYTES
     }
 
     pub(crate) fn first(&self) -> u64 {
@@ -99,11 +189,14 @@ impl Block {
         self.bytes.len()
     }
 
-    /// Where the frames of some items lie.
+    /// Where some items lie.
     fn place(&self, items: Range<usize>) -> Range<usize> {
-        let edge = |at: usize| match at.checked_sub(1) {
-            Some(before) => self.ends.get(before).copied().unwrap_or(self.bytes.len()),
-            None => 0,
+        let edge = |at: usize| match (&self.lies, at.checked_sub(1)) {
+            (Lies::Fixed(size), _) => at * size.stride(),
+            (Lies::Framed(ends), Some(before)) => {
+                ends.get(before).copied().unwrap_or(self.bytes.len())
+            }
+            (Lies::Framed(_), None) => 0,
         };
         edge(items.start)..edge(items.end)
     }
@@ -144,14 +237,20 @@ impl Span {
     }
 
     /// The items as they travel.
-    pub(crate) fn frames(&self) -> Frames<'_> {
+    pub(crate) fn items(&self) -> Items<'_> {
         let place = self.block.place(self.from..self.to);
-        let ends = self.block.ends.get(self.from..self.to).unwrap_or(&[]);
-        Frames::new(self.block.bytes.get(place.clone()).unwrap_or(&[]), ends, place.start)
+        let bytes = self.block.bytes.get(place.clone()).unwrap_or(&[]);
+        match &self.block.lies {
+            Lies::Fixed(size) => Items::fixed(bytes, *size),
+            Lies::Framed(ends) => {
+                let ends = ends.get(self.from..self.to).unwrap_or(&[]);
+                Items::framed(bytes, ends, place.start)
+            }
+        }
     }
 
-    /// The frame of the last item.
-    pub(crate) fn last_frame(&self) -> &[u8] {
+    /// The last item as it travels.
+    pub(crate) fn last_item(&self) -> &[u8] {
         let place = self.block.place(self.to.saturating_sub(1)..self.to);
         self.block.bytes.get(place).unwrap_or(&[])
     }
@@ -231,7 +330,7 @@ impl SpanQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::frame::{HEAD, Head, ItemKind};
+    use crate::ring::frame::HEAD;
 
     fn block(first: u64, items: &[&str]) -> Block {
         let mut block = Block::starting_at(first);
@@ -242,38 +341,70 @@ mod tests {
     }
 
     fn read(span: &Span) -> Vec<(u64, String)> {
-        let frames = span.frames().bytes;
+        let bytes = span.items().bytes;
         let mut at = 0;
-        let items = std::iter::from_fn(|| {
-            let (head, bytes, next) = Head::<ItemKind>::read(frames, at)?;
-            at = next;
-            Some((head, String::from_utf8_lossy(&frames[bytes]).into_owned()))
+        let items = std::iter::from_fn(|| match span.items().layout() {
+            Layout::Framed => {
+                let (_, place, next) = Head::<ItemKind>::read(bytes, at)?;
+                at = next;
+                bytes.get(place)
+            }
+            Layout::Fixed(size) => {
+                let item = bytes.get(at..at + size.bytes());
+                at += size.stride();
+                item
+            }
         });
-        (span.first()..).zip(items.map(|(_, text)| text)).collect()
+        (span.first()..).zip(items.map(|item| String::from_utf8_lossy(item).into_owned())).collect()
     }
 
     #[test]
     fn spans_split_at_both_ends_and_keep_their_indexes() {
-        let mut span = Span::whole(block(10, &["a", "", "ccc", "d"]));
-        let front = span.take_front(1);
-        let back = span.take_back(1);
-        assert_eq!(read(&front), [(10, "a".into())]);
-        assert_eq!(read(&span), [(11, String::new()), (12, "ccc".into())]);
-        assert_eq!(read(&back), [(13, "d".into())]);
-        assert_eq!(span.last_frame(), &span.frames().bytes[HEAD..]);
-        assert_eq!(span.size(), HEAD + 2 * HEAD);
-        assert!(span.take_front(9).len() == 2 && span.is_empty());
+        for (items, sizes) in
+            [(["a", "", "ccc", "d"], [HEAD, 2 * HEAD]), (["aa", "bb", "cc", "dd"], [0, HEAD])]
+        {
+            let mut span = Span::whole(block(10, &items));
+            let front = span.take_front(1);
+            let back = span.take_back(1);
+            assert_eq!(read(&front), [(10, items[0].into())]);
+            assert_eq!(read(&span), [(11, items[1].into()), (12, items[2].into())]);
+            assert_eq!(read(&back), [(13, items[3].into())]);
+            let [head, last] = sizes;
+            assert_eq!(span.last_item(), &span.items().bytes[span.size() - last..]);
+            assert_eq!(span.size(), 2 * head + if head > 0 { HEAD } else { 2 * HEAD });
+            assert!(span.take_front(9).len() == 2 && span.is_empty());
+        }
+    }
+
+    #[test]
+    fn items_of_one_size_have_no_frames_until_there_is_another() {
+        let all = ["one", "two", "six", "seven", "ten"];
+        for n in 1..=all.len() {
+            let span = Span::whole(block(0, &all[..n]));
+            let layout = if n < 4 { Layout::of(3) } else { Layout::Framed };
+            assert_eq!(span.items().layout(), layout);
+            let expected: Vec<_> = (0..).zip(all[..n].iter().map(|s| (*s).to_owned())).collect();
+            assert_eq!((span.len(), read(&span)), (n, expected));
+        }
+        let mut next = block(0, &all).next(5);
+        next.push(b"again");
+        assert_eq!(Span::whole(next).items().layout(), Layout::Framed, "from the first one on");
+        let mut block = Block::default();
+        (0..3).for_each(|_| block.push(b""));
+        assert_eq!((block.len(), block.is_empty()), (3, false), "without bytes");
     }
 
     #[test]
     fn a_failed_encoding_leaves_no_trace() {
-        let mut one = block(0, &["x"]);
-        let failed: Result<(), ()> = one.push_with(|out| {
-            out.extend(b"half");
-            Err(())
-        });
-        assert!(failed.is_err());
-        assert_eq!((one.len(), one.size()), (1, 2 * HEAD));
+        for (items, size) in [(&["x"][..], HEAD), (&["x", "yy"], 4 * HEAD)] {
+            let mut one = block(0, items);
+            let failed: Result<(), ()> = one.push_with(|out| {
+                out.extend(b"half");
+                Err(())
+            });
+            assert!(failed.is_err());
+            assert_eq!((one.len(), one.size()), (items.len(), size));
+        }
     }
 
     #[test]

@@ -6,15 +6,15 @@
 
 use crate::buffers::Buffer;
 use crate::outcome::{Failure, Logs, TaskError, TaskErrorKind};
-use crate::ring::frame::{Head, ResultKind};
+use crate::ring::frame::{Head, Layout, ResultKind};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Results of a worker: their frames, and what there is to know besides values.
+/// Results of a worker as they lay in the ring, and what there is to know besides values.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    frames: Buffer,
+    bytes: Buffer,
     /// What the few that are more than a value have, by where their frames start.
     notes: Vec<(usize, Note)>,
 }
@@ -29,9 +29,9 @@ pub(crate) enum Note {
 }
 
 impl Results {
-    /// Frames that were checked, with a note for each that is not just a value, in order.
-    pub(crate) fn new(frames: Buffer, notes: Vec<(usize, Note)>) -> Self {
-        Self { frames, notes }
+    /// What was checked, with a note for each frame that is not just a value, in order.
+    pub(crate) fn new(bytes: Buffer, notes: Vec<(usize, Note)>) -> Self {
+        Self { bytes, notes }
     }
 }
 
@@ -48,8 +48,8 @@ pub(crate) struct Run {
 
 #[derive(Clone, Debug)]
 enum Ends {
-    /// As a worker told: frames from `at` to `end`, and the notes that belong to them.
-    Told { results: Arc<Results>, at: usize, end: usize, notes: Range<usize> },
+    /// As a worker told: from `at` to `end`, and the notes that belong to them.
+    Told { results: Arc<Results>, layout: Layout, at: usize, end: usize, notes: Range<usize> },
     /// One item, with this error.
     Failed(TaskError),
     /// All alike, without having ended by themselves.
@@ -89,20 +89,20 @@ impl Value<'_> {
 
 impl KeptValue {
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.results.frames.get(self.place.clone()).unwrap_or(&[])
+        self.results.bytes.get(self.place.clone()).unwrap_or(&[])
     }
 }
 
 impl Run {
-    /// Results of `len` items, whose frames and notes lie there in `results`.
+    /// Results of `len` items that lie there in `results`, and so, with these notes.
     pub(crate) fn told(
         (index, len, attempts): (u64, u64, u32),
         results: &Arc<Results>,
-        frames: Range<usize>,
+        (layout, place): (Layout, Range<usize>),
         notes: Range<usize>,
     ) -> Self {
         let results = Arc::clone(results);
-        let ends = Ends::Told { results, at: frames.start, end: frames.end, notes };
+        let ends = Ends::Told { results, layout, at: place.start, end: place.end, notes };
         Self { index, len, attempts, ends }
     }
 
@@ -137,7 +137,7 @@ impl Run {
     /// Bytes that are held for it.
     pub(crate) fn size(&self) -> u64 {
         match &self.ends {
-            Ends::Told { results, at, end, notes } => {
+            Ends::Told { results, at, end, notes, .. } => {
                 let notes = results.notes.get(notes.clone()).unwrap_or(&[]);
                 let noted = |(_, note): &(usize, Note)| match note {
                     Note::Logs(logs, _) => logs.size(),
@@ -191,13 +191,16 @@ impl Run {
     /// Forgets the first `n` items.
     pub(crate) fn skip(&mut self, n: u64) {
         let n = n.min(self.len);
-        match &self.ends {
-            Ends::Told { .. } => (0..n).for_each(|_| drop(self.next())),
-            Ends::Failed(_) | Ends::Stopped(..) => {
-                self.index += n;
-                self.len -= n;
+        match &mut self.ends {
+            Ends::Told { layout: Layout::Framed, .. } => {
+                return (0..n).for_each(|_| drop(self.next()));
             }
+            // There is no more of them than what lies in memory.
+            Ends::Told { layout: Layout::Fixed(size), at, .. } => *at += n as usize * size.stride(),
+            Ends::Failed(_) | Ends::Stopped(..) => {}
         }
+        self.index += n;
+        self.len -= n;
     }
 
     /// The next outcome.
@@ -211,6 +214,11 @@ impl Run {
         self.index += 1;
         self.len -= 1;
         match &mut self.ends {
+            Ends::Told { results, layout: Layout::Fixed(size), at, .. } => {
+                let value = results.value(*at..*at + size.bytes());
+                *at += size.stride();
+                Some(Out { index, attempts, logs: None, result: Ok(value) })
+            }
             Ends::Told { results, at, notes, .. } => {
                 let (logs, result) = results.read(at, notes);
                 Some(Out { index, attempts, logs, result })
@@ -221,6 +229,12 @@ impl Run {
 }
 
 impl Results {
+    #[inline(always)]
+    fn value<'a>(self: &'a Arc<Self>, place: Range<usize>) -> Value<'a> {
+        let start = place.start;
+        Value { bytes: self.bytes.get(place).unwrap_or(&[]), results: self, start }
+    }
+
     /// Reads the frame at `at` and moves on, past its note too if it has one.
     #[inline(always)]
     fn read<'a>(
@@ -230,7 +244,7 @@ impl Results {
     ) -> (Option<&'a Logs>, Result<Value<'a>, TaskError>) {
         let start = *at;
         // They were checked, so there is one.
-        let Some((_, mut place, next)) = Head::<ResultKind>::read(&self.frames, start) else {
+        let Some((_, mut place, next)) = Head::<ResultKind>::read(&self.bytes, start) else {
             return (None, Ok(Value { bytes: &[], results: self, start }));
         };
         *at = next;
@@ -247,9 +261,7 @@ impl Results {
                 }
             }
         }
-        let start = place.start;
-        let bytes = self.frames.get(place).unwrap_or(&[]);
-        (logs, Ok(Value { bytes, results: self, start }))
+        (logs, Ok(self.value(place)))
     }
 }
 
@@ -297,7 +309,7 @@ mod tests {
         frames.extend(frame(ResultKind::Value, b""));
         let (frames_end, notes_end) = (frames.len(), notes.len());
         let results = Arc::new(Results::new(frames.into(), notes));
-        Run::told((10, 4, 2), &results, 0..frames_end, 0..notes_end)
+        Run::told((10, 4, 2), &results, (Layout::Framed, 0..frames_end), 0..notes_end)
     }
 
     fn read(mut run: Run) -> Vec<(u64, String)> {
@@ -332,6 +344,24 @@ mod tests {
             let mut both = read(front);
             both.extend(read(back));
             assert_eq!(both, read(run()), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn values_of_one_size_lie_side_by_side() {
+        let text = b"HEAD....one.....two.....six.....";
+        let size = crate::ring::frame::Size::of(3).expect("it is small");
+        let results = Arc::new(Results::new(text.to_vec().into(), Vec::new()));
+        let run = Run::told((5, 3, 1), &results, (Layout::Fixed(size), 8..32), 0..0);
+        let all = [(5, "one"), (6, "two"), (7, "six")];
+        assert_eq!(read(run.clone()), all.map(|(index, text)| (index, text.to_owned())));
+        for cut in 0..=4 {
+            let mut back = run.clone();
+            let front = back.take_front(cut);
+            assert_eq!((front.len() + back.len(), front.size() + back.size()), (3, 24));
+            let mut both = read(front);
+            both.extend(read(back));
+            assert_eq!(both, read(run.clone()), "cut at {cut}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::guest::{Item, Reply};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use crate::process::sys::{self, Attempt};
 use crate::ring::Region;
-use crate::ring::frame::{HEAD, framed};
+use crate::ring::frame::HEAD;
 use crate::ring::map::{ARENA, Stream};
 use crate::wire::control::{Hello, WorkerReady, send};
 use crate::wire::report;
@@ -104,6 +104,8 @@ pub(super) struct Plan {
     host_bell: RawFd,
     journal: Option<&'static [AtomicU8]>,
     stage: Option<Stage>,
+    /// It has put bytes of its own among the results.
+    speaks: bool,
 }
 
 impl Plan {
@@ -139,6 +141,7 @@ impl Plan {
             host_bell: host_bell.as_raw_fd(),
             journal: lab.mapped("journal"),
             stage: lab.stage(),
+            speaks: false,
         })
     }
 
@@ -167,9 +170,13 @@ impl Plan {
         let _ = rustix::io::write(sys::borrow(self.host_bell), &[1]);
     }
 
-    /// Appends bytes to the result stream and publishes them at once.
+    /// Appends bytes to the result stream and publishes them at once, as frames: a row of values
+    /// that an honest worker has begun ends ahead of them.
     fn put(&mut self, bytes: &[u8]) {
         let tail = self.region.control().results_tail.load(Ordering::Acquire);
+        if !std::mem::replace(&mut self.speaks, true) {
+            self.region.control().row_end.store(tail, Ordering::Release);
+        }
         self.region.write(Stream::Results, tail, bytes);
         let tail = tail.wrapping_add(bytes.len() as u64);
         self.region.control().results_tail.store(tail, Ordering::Release);
@@ -185,8 +192,8 @@ impl Plan {
     /// As an honest worker does before it publishes.
     fn use_up_item(&self) {
         let control = self.region.control();
-        let own = framed(8).unwrap_or(0);
-        control.items_head.fetch_add(own, Ordering::Release);
+        // A number, among others.
+        control.items_head.fetch_add(8, Ordering::Release);
     }
 }
 
@@ -222,6 +229,7 @@ impl<G: Run> Run for Worker<'_, G> {
             control.word.end();
             let tail = control.results_tail.load(Ordering::Acquire);
             let bytes = frame(0, 8, &7_i64.to_le_bytes());
+            control.row_end.store(tail, Ordering::Release);
             self.plan.spare.borrow_mut().write(Stream::Results, tail, &bytes);
             control.results_tail.store(tail + bytes.len() as u64, Ordering::Release);
             self.plan.ring();

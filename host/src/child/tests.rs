@@ -5,9 +5,9 @@ use crate::description::Form;
 use crate::guest::{Item, Reply};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
 use crate::process::fds::bell_pipe;
-use crate::ring::frame::{Context, Frames, ResultKind, append};
+use crate::ring::frame::{Context, Items, ResultKind, append};
 use crate::ring::worker::Stop;
-use crate::ring::{HostRing, Region, WorkerRing, map};
+use crate::ring::{HostRing, Inbox, Region, WorkerRing, map};
 use crate::wire::report;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -65,7 +65,7 @@ struct Host {
     bell: Option<OwnedFd>,
     host_bell: OwnedFd,
     pushed: u64,
-    inbox: Vec<u8>,
+    inbox: Inbox,
 }
 
 fn start(fake: Fake) -> (Host, JoinHandle<Stop>) {
@@ -77,8 +77,8 @@ fn start(fake: Fake) -> (Host, JoinHandle<Stop>) {
         let mut fake = fake;
         serve(&mut WorkerRing::new(region, their_bell, their_host_bell), &mut fake)
     });
-    let ring = HostRing::new(Region::map(&file).unwrap(), 1 << 20);
-    (Host { ring, bell: Some(bell), host_bell, pushed: 0, inbox: Vec::new() }, worker)
+    let ring = HostRing::new(Region::map(&file).unwrap());
+    (Host { ring, bell: Some(bell), host_bell, pushed: 0, inbox: Inbox::new(1 << 20) }, worker)
 }
 
 impl Host {
@@ -94,7 +94,7 @@ impl Host {
         }
         let index = self.pushed;
         let context = Context { index, attempt: 0, function: 0, form: Form::Raw, star: false };
-        let run = Frames::new(&bytes, &ends, 0);
+        let run = Items::framed(&bytes, &ends, 0);
         assert_eq!(self.ring.push(context, run).unwrap(), items.len());
         self.pushed += items.len() as u64;
         self.ring.commit().unwrap();
@@ -108,13 +108,11 @@ impl Host {
             if self.ring.take(&mut self.inbox).unwrap() {
                 rustix::io::write(self.bell.as_ref().unwrap(), &[1]).unwrap();
             }
-            if let Some(found) = self.ring.find(&self.inbox, 0).unwrap() {
-                if found.kind != ResultKind::Fatal {
+            if let Some((kind, bytes)) = self.inbox.pop().unwrap() {
+                if kind != ResultKind::Fatal {
                     self.ring.end(1).unwrap();
                 }
-                let rest = self.inbox.split_off(found.next);
-                let frame = std::mem::replace(&mut self.inbox, rest);
-                return (found.kind, frame[found.bytes].to_vec());
+                return (kind, bytes);
             }
             self.ring.bell_after(1);
             self.ring.raise();

@@ -4,9 +4,10 @@ use super::Script;
 use crate::description::Form;
 use crate::keeper::bounds::Bounds;
 use crate::limits::Limits;
-use crate::ring::frame::{Context, Frames, ResultKind, append};
+use crate::ring::frame::{Context, Items, ResultKind, Size, append};
+use crate::ring::inbox::Found;
 use crate::ring::map::{self, ARENA, Region, Stream};
-use crate::ring::{HostRing, Violation};
+use crate::ring::{HostRing, Inbox, Violation};
 use crate::wire::report;
 use std::sync::atomic::Ordering;
 
@@ -19,7 +20,7 @@ struct Host {
     ring: HostRing,
     bounds: Bounds,
     /// Results, one after the other, as a keeper gathers them.
-    out: Vec<u8>,
+    inbox: Inbox,
     newest: Vec<u8>,
     pushed: u64,
     ended: u64,
@@ -39,7 +40,7 @@ impl Host {
             append(&mut bytes, encode).expect("it always can");
             ends.push(bytes.len());
         }
-        let n = self.ring.push(context, Frames::new(&bytes, &ends, 0))?;
+        let n = self.ring.push(context, Items::framed(&bytes, &ends, 0))?;
         if let Some(last) = n.checked_sub(1) {
             self.pushed += n as u64;
             let start = last.checked_sub(1).map_or(0, |before| ends[before]);
@@ -49,38 +50,67 @@ impl Host {
         Ok(())
     }
 
+    /// Hands over items of one size.
+    fn push_alike(&mut self, n: usize, size: Size) -> Result<(), Violation> {
+        let form = Form::Binary;
+        let context = Context { index: self.pushed, attempt: 0, function: 0, form, star: false };
+        let bytes = vec![1; n * size.stride()];
+        let n = self.ring.push(context, Items::fixed(&bytes, size))?;
+        if n > 0 {
+            self.pushed += n as u64;
+            self.ring.commit()?;
+        }
+        Ok(())
+    }
+
     /// Takes results, checks them, and marks their items as ended.
     fn take(&mut self) -> Result<(), Violation> {
-        self.ring.take(&mut self.out)?;
-        let mut at = 0;
-        while let Some(found) = self.ring.find(&self.out, at)? {
-            let bytes = self.out.get(found.bytes).expect("it was found there");
-            match found.kind {
-                ResultKind::Value => self.bounds.value(bytes.len())?,
-                ResultKind::LoggedValue => {
-                    let mut rest = bytes;
-                    let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
-                    self.bounds.logs(&logs)?;
-                    self.bounds.value(rest.len())?;
-                }
-                ResultKind::Failure | ResultKind::Fatal => {
-                    let (_, logs) = report::decode_failure(bytes).ok_or(Violation::Report)?;
-                    self.bounds.logs(&logs)?;
-                }
-            }
-            assert!(found.next > at && found.next <= self.out.len());
-            at = found.next;
-            self.ring.end(1)?;
-            self.ended += 1;
+        self.ring.take(&mut self.inbox)?;
+        let mut mark = self.inbox.start();
+        while let Some(found) = self.inbox.find(&mut mark)? {
+            let (at, count) = (mark.at, self.check(&found)?);
+            mark.at = match found {
+                Found::Values { size, count } => at + count * size.stride(),
+                Found::Frame { next, .. } => next,
+            };
+            assert!(mark.at > at && mark.at <= self.inbox.bytes.len());
+            self.ring.end(count)?;
+            self.ended += count as u64;
             assert!(self.ended <= self.pushed, "no item ends twice");
         }
-        self.out.drain(..at);
+        drop(self.inbox.take(mark));
         Ok(())
+    }
+
+    /// Checks results, and tells how many they are.
+    fn check(&self, found: &Found) -> Result<usize, Violation> {
+        let (kind, bytes) = match found {
+            Found::Values { size, count } => {
+                return self.bounds.value(size.bytes()).map(|()| *count);
+            }
+            Found::Frame { kind, bytes, .. } => (*kind, bytes.clone()),
+        };
+        let bytes = self.inbox.bytes.get(bytes).expect("it was found there");
+        match kind {
+            ResultKind::Value => self.bounds.value(bytes.len())?,
+            ResultKind::LoggedValue => {
+                let mut rest = bytes;
+                let logs = report::decode_logs(&mut rest).ok_or(Violation::Report)?;
+                self.bounds.logs(&logs)?;
+                self.bounds.value(rest.len())?;
+            }
+            ResultKind::Failure | ResultKind::Fatal => {
+                let (_, logs) = report::decode_failure(bytes).ok_or(Violation::Report)?;
+                self.bounds.logs(&logs)?;
+            }
+            ResultKind::Row => panic!("what says how to read the rest is not found"),
+        }
+        Ok(1)
     }
 
     /// What a keeper does next.
     fn step(&mut self, script: &mut Script<'_>) -> Result<(), Violation> {
-        match script.u8() % 10 {
+        match script.u8() % 11 {
             0 => {
                 let len = usize::from(script.u8());
                 self.push(&[len, 0, len])?;
@@ -99,6 +129,10 @@ impl Host {
                 self.ring.raise();
                 let _ = (self.ring.has_results(), self.ring.must_ring());
                 self.ring.lower();
+            }
+            9 => {
+                let (n, bytes) = (usize::from(script.u8() % 8) + 1, usize::from(script.u8()));
+                self.push_alike(n, Size::of(bytes).expect("it is small"))?;
             }
             _ => assert!(self.ring.note().is_none_or(|note| !note.contains(char::is_control))),
         }
@@ -144,9 +178,9 @@ pub fn ring(data: &[u8]) {
     let mut region = Region::map(&file).expect("it can be mapped");
     let limits = Limits { output: 1 << 20, log: 1000, ..Limits::default() };
     let mut host = Host {
-        ring: HostRing::new(Region::map(&file).expect("it can be mapped"), MAX_RESULT),
+        ring: HostRing::new(Region::map(&file).expect("it can be mapped")),
         bounds: Bounds::of(&limits),
-        out: Vec::new(),
+        inbox: Inbox::new(MAX_RESULT),
         newest: Vec::new(),
         pushed: 0,
         ended: 0,
@@ -158,7 +192,7 @@ pub fn ring(data: &[u8]) {
         } else if host.step(&mut script).is_err() {
             break;
         }
-        assert!(host.out.capacity() < 16 << 20);
+        assert!(host.inbox.bytes.capacity() < 16 << 20);
     }
     // A keeper looks at the ruins.
     let _ = (host.ring.observe(), host.take(), host.ring.note());

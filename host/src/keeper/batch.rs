@@ -11,9 +11,9 @@ use crate::call::run::{Note, Results, Run};
 use crate::call::{Call, Delivery};
 use crate::description::Form;
 use crate::outcome::TaskError;
-use crate::ring::frame::ResultKind;
-use crate::ring::host::Found;
-use crate::ring::{HostRing, Violation};
+use crate::ring::frame::{Layout, ResultKind};
+use crate::ring::inbox::{Found, Mark};
+use crate::ring::{HostRing, Inbox, Violation};
 use crate::wire::report;
 use std::ops::Range;
 use std::sync::Arc;
@@ -57,12 +57,12 @@ pub(super) struct Sorted {
 pub(super) fn sort(
     ring: &mut HostRing,
     flight: &mut Flight,
-    inbox: &mut Buffer,
+    inbox: &mut Inbox,
     bounds: Bounds,
 ) -> Sorted {
     let observed = ring.observe();
     let claimed = observed.map_or(0, |_| ring.claimed_unended() as usize);
-    let mut reader = Reader { ring, taken: inbox, at: 0, left: claimed, bounds };
+    let mut reader = Reader { inbox, mark: inbox.start(), left: claimed, bounds };
     let (mut piles, mut again) = (Vec::<Pile>::new(), Vec::new());
     let mut parting = observed.err().map(Parting::from);
     while let (None, Some(leg)) = (&parting, flight.front()) {
@@ -70,62 +70,47 @@ pub(super) fn sort(
             Some(pile) if Arc::ptr_eq(&pile.call, &leg.call) => pile,
             other => {
                 piles.extend(other);
-                Pile::new(&leg.call, reader.at)
+                Pile::new(&leg.call, reader.mark.at)
             }
         };
         let (read, end) = reader.read(leg, &mut pile);
         piles.push(pile);
         flight.pop_front(read);
         match end {
-            End::Leg => {}
+            End::Stretch => {}
             End::Again => again.extend(flight.pop_front(1)),
             End::Results => break,
             End::Broken(violation) => parting = Some(violation.into()),
         }
     }
     let parting = parting.or_else(|| reader.beyond());
-    let (read, items) = (reader.at, claimed - reader.left);
+    let (read, items) = (reader.mark, claimed - reader.left);
     Sorted { batches: cut(inbox, read, piles), again, items, parting }
 }
 
-/// Gives each call its part of the frames, all of which are taken off.
-fn cut(inbox: &mut Buffer, read: usize, piles: Vec<Pile>) -> Vec<Batch> {
-    if read == 0 {
+/// Gives each call its part of what was read, all of which is taken off.
+fn cut(inbox: &mut Inbox, read: Mark, piles: Vec<Pile>) -> Vec<Batch> {
+    if read.at == 0 {
         return Vec::new();
     }
-    let mut frames = split(inbox, read);
+    let mut bytes = inbox.take(read);
     let alone = piles.len() == 1;
     let part = |pile: Pile| {
         // Mostly all are of one call, and nothing is copied again. Else each call has its own, so
         // that what is kept of one keeps nothing of another.
         let own = match alone {
-            true => std::mem::take(&mut frames),
-            false => frames.get(pile.from..pile.to).unwrap_or(&[]).to_vec().into(),
+            true => std::mem::take(&mut bytes),
+            false => bytes.get(pile.from..pile.to).unwrap_or(&[]).to_vec().into(),
         };
         pile.batch(own)
     };
     piles.into_iter().filter(|pile| !pile.stretches.is_empty()).map(part).collect()
 }
 
-/// Takes the first bytes off. The smaller part is copied, so that neither keeps a buffer that is far
-/// too large for it: results wait as long as their consumer likes.
-fn split(inbox: &mut Buffer, at: usize) -> Buffer {
-    let (front, rest) = inbox.split_at_checked(at).unwrap_or((inbox, &[]));
-    if front.len() < rest.len() {
-        let front = front.to_vec();
-        inbox.drain(..at);
-        return front.into();
-    }
-    let rest = rest.to_vec();
-    let mut front = std::mem::replace(inbox, rest.into());
-    front.truncate(at);
-    front
-}
-
 /// What is behind the results that [`Reader::read`] read.
 enum End {
-    /// Perhaps results for the next leg.
-    Leg,
+    /// Perhaps more: for the next leg, or laid out otherwise.
+    Stretch,
     /// The leg's next item, which is to be started again.
     Again,
     /// Nothing that ends an item.
@@ -136,56 +121,90 @@ enum End {
 
 /// Reads results one after the other.
 struct Reader<'a> {
-    ring: &'a HostRing,
-    taken: &'a [u8],
-    at: usize,
+    inbox: &'a Inbox,
+    mark: Mark,
     /// Claimed items that have no result so far. Whatever else lies there belongs to no item.
     left: usize,
     bounds: Bounds,
 }
 
 impl Reader<'_> {
-    /// Reads results of a leg onto a pile, and tells how many.
+    /// Reads results of a leg onto a pile as long as they lie alike, and tells how many.
     fn read(&mut self, leg: &Leg, pile: &mut Pile) -> (usize, End) {
-        let len = leg.span.len();
-        let most = len.min(self.left);
-        let (from, noted) = (self.at, pile.notes.len());
-        let (mut read, mut to) = (0, from);
+        let most = leg.span.len().min(self.left);
+        if most == 0 {
+            return (0, End::Results);
+        }
+        let mut mark = self.mark;
+        match self.inbox.find(&mut mark) {
+            Ok(Some(Found::Values { size, count })) => {
+                if let Err(violation) = self.bounds.value(size.bytes()) {
+                    return (0, End::Broken(violation));
+                }
+                let n = count.min(most);
+                let from = mark.at;
+                mark.at += n * size.stride();
+                self.mark = mark;
+                self.left -= n;
+                pile.add(leg, n, (Layout::Fixed(size), from..mark.at), pile.notes.len());
+                (n, End::Stretch)
+            }
+            Ok(Some(Found::Frame { .. })) => self.read_frames(leg, most, pile),
+            Ok(None) | Err(_) => (0, End::Results),
+        }
+    }
+
+    /// Reads frames, at most so many.
+    fn read_frames(&mut self, leg: &Leg, most: usize, pile: &mut Pile) -> (usize, End) {
+        let noted = pile.notes.len();
+        let (mut read, mut place) = (0, None::<Range<usize>>);
         let end = loop {
             if read == most {
-                break if most == len { End::Leg } else { End::Results };
+                break End::Stretch;
             }
-            let Ok(Some(found)) = self.ring.find(self.taken, to) else { break End::Results };
-            match self.note(&found, leg, read, pile.from) {
-                Ok(note) => pile.notes.extend(note.map(|note| (to - pile.from, note))),
+            let mut mark = self.mark;
+            let Ok(Some(found)) = self.inbox.find(&mut mark) else { break End::Results };
+            let Found::Frame { kind, bytes, next } = found else { break End::Stretch };
+            let from = std::mem::replace(&mut mark.at, next);
+            match self.note(kind, bytes, (leg, read), pile.from) {
+                Ok(note) => pile.notes.extend(note.map(|note| (from - pile.from, note))),
                 Err(End::Again) => {
-                    self.at = found.next;
+                    self.mark = mark;
                     self.left -= 1;
                     break End::Again;
                 }
                 Err(end) => break end,
             }
-            to = found.next;
-            self.at = to;
+            self.mark = mark;
+            place = Some(place.map_or(from, |place| place.start)..next);
             read += 1;
         };
         self.left -= read;
-        pile.add(leg, read, from..to, noted);
+        if let Some(place) = place {
+            pile.add(leg, read, (Layout::Framed, place), noted);
+        }
         (read, end)
     }
 
-    /// What a result is besides a value, for the item that is `at` places into a leg.
+    /// What a result is besides a value, for the item that is so many places into a leg.
     #[inline]
-    fn note(&self, found: &Found, leg: &Leg, at: usize, base: usize) -> Result<Option<Note>, End> {
-        let mut bytes = self.taken.get(found.bytes.clone()).unwrap_or(&[]);
-        match found.kind {
+    fn note(
+        &self,
+        kind: ResultKind,
+        place: Range<usize>,
+        (leg, at): (&Leg, usize),
+        base: usize,
+    ) -> Result<Option<Note>, End> {
+        let end = place.end;
+        let mut bytes = self.inbox.bytes.get(place).unwrap_or(&[]);
+        match kind {
             ResultKind::Value => self.bounds.value(bytes.len()).map(|()| None).map_err(End::Broken),
             ResultKind::LoggedValue => {
                 let logs = report::decode_logs(&mut bytes);
                 let logs = logs.ok_or(End::Broken(Violation::Report))?;
                 self.bounds.logs(&logs).map_err(End::Broken)?;
                 self.bounds.value(bytes.len()).map_err(End::Broken)?;
-                Ok(Some(Note::Logs(logs, found.bytes.end - bytes.len() - base)))
+                Ok(Some(Note::Logs(logs, end - bytes.len() - base)))
             }
             ResultKind::Failure => {
                 let (mut failure, logs) =
@@ -203,16 +222,16 @@ impl Reader<'_> {
                     false => Ok(Some(Note::Error(error))),
                 }
             }
-            ResultKind::Fatal => Err(End::Results),
+            ResultKind::Fatal | ResultKind::Row => Err(End::Results),
         }
     }
 
     /// What a whole result means that no item is left for.
     fn beyond(&self) -> Option<Parting> {
-        match self.ring.find(self.taken, self.at) {
+        match self.inbox.find(&mut { self.mark }) {
             Ok(None) => None,
-            Ok(Some(found)) if found.kind == ResultKind::Fatal => {
-                let report = self.taken.get(found.bytes).and_then(report::decode_failure);
+            Ok(Some(Found::Frame { kind: ResultKind::Fatal, bytes, .. })) => {
+                let report = self.inbox.bytes.get(bytes).and_then(report::decode_failure);
                 Some(match report {
                     Some((failure, _)) => Parting::Unprepared(failure),
                     None => Violation::Report.into(),
@@ -227,7 +246,7 @@ impl Reader<'_> {
 /// Results of one call that lie one after the other.
 struct Pile {
     call: Arc<Call>,
-    /// Where their frames are. All other places are counted from `from` on.
+    /// Where they are. All other places are counted from `from` on.
     from: usize,
     to: usize,
     notes: Vec<(usize, Note)>,
@@ -240,7 +259,8 @@ struct Stretch {
     index: u64,
     len: u64,
     attempts: u32,
-    frames: Range<usize>,
+    layout: Layout,
+    place: Range<usize>,
     notes: Range<usize>,
 }
 
@@ -250,45 +270,33 @@ impl Pile {
         Self { call, from, to: from, notes: Vec::new(), stretches: Vec::new(), item_bytes: 0 }
     }
 
-    /// Adds what was read for the first `len` items of a leg: these frames, and the notes from
+    /// Adds what was read for the first `len` items of a leg: so it lies, with the notes from
     /// `noted` on.
-    fn add(&mut self, leg: &Leg, len: usize, frames: Range<usize>, noted: usize) {
-        if len == 0 {
-            return;
-        }
-        self.to = frames.end;
+    fn add(
+        &mut self,
+        leg: &Leg,
+        len: usize,
+        (layout, place): (Layout, Range<usize>),
+        noted: usize,
+    ) {
+        self.to = place.end;
         self.item_bytes += leg.span.clone().take_front(len).size() as u64;
         self.stretches.push(Stretch {
             index: leg.span.first(),
             len: len as u64,
             attempts: leg.span.attempts + 1,
-            frames: frames.start - self.from..frames.end - self.from,
+            layout,
+            place: place.start - self.from..place.end - self.from,
             notes: noted..self.notes.len(),
         });
     }
 
-    fn batch(self, frames: Buffer) -> Batch {
-        let results = Arc::new(Results::new(frames, self.notes));
-        let run = |Stretch { index, len, attempts, frames, notes }| {
-            Run::told((index, len, attempts), &results, frames, notes)
+    fn batch(self, bytes: Buffer) -> Batch {
+        let results = Arc::new(Results::new(bytes, self.notes));
+        let run = |Stretch { index, len, attempts, layout, place, notes }| {
+            Run::told((index, len, attempts), &results, (layout, place), notes)
         };
         let runs = self.stretches.into_iter().map(run).collect();
         Batch { call: self.call, runs, item_bytes: self.item_bytes }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neither_part_keeps_a_buffer_that_is_far_too_large() {
-        for (at, len) in [(0, 9), (16, 1 << 20), (1 << 19, 1 << 20), ((1 << 20) - 8, 1 << 20)] {
-            let all: Vec<u8> = (0..len).map(|n: usize| (n % 251) as u8).collect();
-            let mut inbox = Buffer::from(all.clone());
-            let front = split(&mut inbox, at);
-            assert_eq!((front.as_slice(), inbox.as_slice()), all.split_at(at));
-            assert!(front.capacity() <= 2 * at.max(1), "{at} of {len}: {}", front.capacity());
-        }
     }
 }

@@ -37,8 +37,8 @@ impl Flight {
     }
 
     /// The newest item as it travels, for a ring that has not got all of it.
-    pub(crate) fn last_frame(&self) -> &[u8] {
-        self.legs.back().map_or(&[], |leg| leg.span.last_frame())
+    pub(crate) fn last_item(&self) -> &[u8] {
+        self.legs.back().map_or(&[], |leg| leg.span.last_item())
     }
 
     /// Takes the oldest items off: `n` of them, or what is left of the oldest run.

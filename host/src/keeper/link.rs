@@ -49,8 +49,6 @@ pub(crate) struct Link {
     pub(super) worker: Worker,
     /// What the worker has.
     pub(super) flight: Flight,
-    /// The front of a result that has not come as a whole.
-    inbox: Buffer,
     /// The claim that was seen last, and when it was first seen: an item's clock.
     pub(super) seen: (Count, Instant),
     /// Since when the worker's time is not accounted for.
@@ -82,7 +80,6 @@ impl Link {
             seat,
             worker,
             flight: Flight::default(),
-            inbox: Buffer::default(),
             seen: (Count::ZERO, now),
             since: now,
             ahead: 0,
@@ -170,17 +167,18 @@ impl Link {
 
     /// Takes the results that are there, which frees their room, and delivers them.
     pub(super) fn gather(&mut self) -> Result<(), Parting> {
-        if self.inbox.is_empty() {
-            self.inbox = Buffer::for_about(self.worker.ring.available());
+        let Worker { ring, inbox, .. } = &mut self.worker;
+        if inbox.bytes.is_empty() {
+            inbox.bytes = Buffer::for_about(ring.available());
         }
-        if self.worker.ring.take(&mut self.inbox)? {
+        if ring.take(inbox)? {
             self.worker.wake();
         }
-        let Worker { ring, bounds, .. } = &mut self.worker;
-        let sorted = batch::sort(ring, &mut self.flight, &mut self.inbox, *bounds);
+        let Worker { ring, inbox, bounds, .. } = &mut self.worker;
+        let sorted = batch::sort(ring, &mut self.flight, inbox, *bounds);
         // A large result comes in pieces, and must not be moved again for each of them.
-        let missing = ring.missing(&self.inbox).min(MOST_RESERVED);
-        self.inbox.reserve(missing);
+        let missing = inbox.missing().min(MOST_RESERVED);
+        inbox.bytes.reserve(missing);
         self.worker.items += sorted.items as u64;
         let ended = self.worker.ring.end(sorted.items);
         for leg in sorted.again {
@@ -345,7 +343,7 @@ impl Link {
     /// Hands items over, if the worker has few enough.
     fn top_up(&mut self) -> Result<(), Parting> {
         if self.worker.ring.unsent() > 0 {
-            if self.worker.ring.feed(self.flight.last_frame())? {
+            if self.worker.ring.feed(self.flight.last_item())? {
                 self.worker.is_noisy(true);
                 self.worker.ring_if_asleep();
             }
@@ -391,7 +389,7 @@ impl Link {
             self.since = Instant::now();
         }
         let context = call.spec.context(&handover.span);
-        let accepted = match self.worker.ring.push(context, handover.span.frames()) {
+        let accepted = match self.worker.ring.push(context, handover.span.items()) {
             Ok(accepted) => accepted,
             Err(violation) => {
                 // Nothing of it was published.

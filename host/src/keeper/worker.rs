@@ -8,7 +8,7 @@ use super::zygote::Adopted;
 use crate::limits::Limits;
 use crate::process::watch::poll_until;
 use crate::process::{Child, Ended};
-use crate::ring::{HostRing, Region};
+use crate::ring::{HostRing, Inbox, Region};
 use crate::swap::Watch;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -24,6 +24,8 @@ pub(crate) struct Worker {
     /// Behind the child, which is a child until it is gone.
     _adopted: Option<Adopted>,
     pub(crate) ring: HostRing,
+    /// What it has told and nobody has read: the front of a result that has not come as a whole.
+    pub(super) inbox: Inbox,
     bell: OwnedFd,
     /// Its end of `bell`, kept so that ringing a dead worker raises no SIGPIPE.
     _their_bell: OwnedFd,
@@ -72,7 +74,8 @@ impl Worker {
         Self {
             child,
             _adopted: adopted,
-            ring: HostRing::new(region, max_result.saturating_add(REPORT_ROOM)),
+            ring: HostRing::new(region),
+            inbox: Inbox::new(max_result.saturating_add(REPORT_ROOM)),
             bell,
             _their_bell: their_bell,
             host_bell,

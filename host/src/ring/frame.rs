@@ -1,10 +1,12 @@
-//! How frames lie in the two streams: a word that tells length and kind, the bytes, padding.
+//! How items and results lie in the two streams: behind heads of their own, or side by side where all
+//! are of one size.
 //!
 //! This module must not read shared memory; it turns copied bytes into checked values and back.
 //!
-//! An item is a frame of its own. What it shares with its neighbours (the function, how often it
-//! was started) is said once, in a [`Context`] ahead of them; indexes count up from there. So a
-//! run of items is copied into the stream as a whole, and can be cut off behind any of them.
+//! What neighbours share (the function, how often they were started, their size) is not said for each
+//! of them, but once for all: for items in a table beside the stream ([`row`](super::row)), for
+//! results in a frame ahead of them. Indexes count up. So a row of items is copied into the stream as
+//! a whole, and can be cut off behind any of them; and a number of eight bytes takes eight bytes.
 
 use crate::description::Form;
 use std::ops::Range;
@@ -13,8 +15,8 @@ use std::ops::Range;
 pub(crate) const HEAD: usize = 8;
 /// Frames start at multiples of this, so that no head straddles two cache lines.
 pub(crate) const ALIGN: usize = 8;
-/// A whole frame with a context.
-pub(crate) const CONTEXT: usize = HEAD + 24;
+/// Larger ones are framed, whatever their neighbours are: a head costs little beside them.
+const FIXED_MOST: usize = 1024;
 
 const KIND_BITS: u32 = 3;
 
@@ -23,8 +25,6 @@ const KIND_BITS: u32 = 3;
 pub(crate) enum ItemKind {
     /// One item.
     Item,
-    /// What holds for the items behind it.
-    Context,
 }
 
 /// What kind of result follows.
@@ -38,6 +38,9 @@ pub(crate) enum ResultKind {
     Failure,
     /// The worker cannot go on: its instance could not be prepared. Belongs to no item.
     Fatal,
+    /// A head alone: behind it lie values of this length, side by side, up to where the control
+    /// block says. Belongs to no item.
+    Row,
 }
 
 /// A kind of frame, as the lowest bits of a head.
@@ -48,7 +51,7 @@ pub(crate) trait Kind: Copy + Sized + 'static {
 }
 
 impl Kind for ItemKind {
-    const ALL: &[Self] = &[Self::Item, Self::Context];
+    const ALL: &[Self] = &[Self::Item];
     #[inline]
     fn code(self) -> u64 {
         self as u64
@@ -56,7 +59,7 @@ impl Kind for ItemKind {
 }
 
 impl Kind for ResultKind {
-    const ALL: &[Self] = &[Self::Value, Self::LoggedValue, Self::Failure, Self::Fatal];
+    const ALL: &[Self] = &[Self::Value, Self::LoggedValue, Self::Failure, Self::Fatal, Self::Row];
     #[inline]
     fn code(self) -> u64 {
         self as u64
@@ -104,7 +107,50 @@ pub(crate) fn framed(len: u64) -> Option<u64> {
     len.checked_add(HEAD as u64)?.checked_next_multiple_of(ALIGN as u64)
 }
 
-/// What holds for the items that follow.
+/// A size that neighbours have in common, in bytes: at most [`FIXED_MOST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(u16);
+
+impl Size {
+    #[cfg(test)]
+    pub(crate) const MOST: usize = FIXED_MOST;
+
+    /// `None` if things of this size are framed.
+    #[inline]
+    pub(crate) fn of(len: usize) -> Option<Self> {
+        u16::try_from(len).ok().filter(|len| usize::from(*len) <= FIXED_MOST).map(Self)
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// From one to the next. What has no bytes takes a word as well, so that it can be counted.
+    #[inline]
+    pub(crate) fn stride(self) -> usize {
+        self.bytes().next_multiple_of(ALIGN).max(ALIGN)
+    }
+}
+
+/// How things lie one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Each in a frame of its own.
+    Framed,
+    /// Side by side, all of this size.
+    Fixed(Size),
+}
+
+#[cfg(test)]
+impl Layout {
+    /// For one that comes first.
+    pub(crate) fn of(len: usize) -> Self {
+        Size::of(len).map_or(Self::Framed, Self::Fixed)
+    }
+}
+
+/// What holds for the items of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Context {
     /// Index of the first of them; those behind it count up.
@@ -117,69 +163,81 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The whole frame.
-    pub(crate) fn encode(self) -> [u8; CONTEXT] {
-        let mut out = [0; CONTEXT];
-        let len = (CONTEXT - HEAD) as u64;
-        out[..HEAD].copy_from_slice(&Head { kind: ItemKind::Context, len }.encode());
-        let bytes = &mut out[HEAD..];
-        bytes[0..8].copy_from_slice(&self.index.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.attempt.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.function.to_le_bytes());
-        bytes[16] = match self.form {
-            Form::Binary => 0,
-            Form::Json => 1,
-            Form::Raw => 2,
-        };
-        bytes[17] = u8::from(self.star);
-        out
-    }
-
-    /// `None` only if the host wrote something else: the worker trusts it, but does not guess.
-    pub(crate) fn decode(frame: &[u8; CONTEXT]) -> Option<Self> {
-        let bytes = &frame[HEAD..];
-        Some(Self {
-            index: u64::from_le_bytes(*bytes.first_chunk()?),
-            attempt: u32::from_le_bytes(*bytes.get(8..)?.first_chunk()?),
-            function: u32::from_le_bytes(*bytes.get(12..)?.first_chunk()?),
-            form: match bytes.get(16)? {
-                0 => Form::Binary,
-                1 => Form::Json,
-                2 => Form::Raw,
-                _ => return None,
-            },
-            star: *bytes.get(17)? != 0,
-        })
+    /// That of the item behind the first one.
+    #[inline]
+    pub(crate) fn next(self) -> Self {
+        Self { index: self.index.wrapping_add(1), ..self }
     }
 }
 
-/// Items as they travel: frames in a row, and where each of them ends.
+/// Items as they travel: one behind the other, and where each of them ends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Frames<'a> {
+pub(crate) struct Items<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Ends of the items, counted from `base` before `bytes`.
-    ends: &'a [usize],
-    base: usize,
+    ends: Ends<'a>,
 }
 
-impl<'a> Frames<'a> {
+#[derive(Clone, Copy, Debug)]
+enum Ends<'a> {
+    /// Of frames, counted from `base` before the bytes.
+    Framed {
+        ends: &'a [usize],
+        base: usize,
+    },
+    Fixed(Size),
+}
+
+impl<'a> Items<'a> {
     /// `bytes` lie in a larger buffer from `base` on, and `ends` are places in that.
-    pub(crate) fn new(bytes: &'a [u8], ends: &'a [usize], base: usize) -> Self {
-        Self { bytes, ends, base }
+    pub(crate) fn framed(bytes: &'a [u8], ends: &'a [usize], base: usize) -> Self {
+        Self { bytes, ends: Ends::Framed { ends, base } }
+    }
+
+    /// Items of this size.
+    pub(crate) fn fixed(bytes: &'a [u8], size: Size) -> Self {
+        Self { bytes, ends: Ends::Fixed(size) }
+    }
+
+    pub(crate) fn layout(self) -> Layout {
+        match self.ends {
+            Ends::Framed { .. } => Layout::Framed,
+            Ends::Fixed(size) => Layout::Fixed(size),
+        }
     }
 
     pub(crate) fn len(self) -> usize {
-        self.ends.len()
+        match self.ends {
+            Ends::Framed { ends, .. } => ends.len(),
+            Ends::Fixed(size) => self.bytes.len() / size.stride(),
+        }
     }
 
     /// How many of the first items fit into `room` bytes.
     pub(crate) fn fit(self, room: usize) -> usize {
-        self.ends.partition_point(|end| end - self.base <= room)
+        match self.ends {
+            Ends::Framed { ends, base } => ends.partition_point(|end| end - base <= room),
+            Ends::Fixed(size) => self.len().min(room / size.stride()),
+        }
     }
 
-    /// Where each of the first `n` items ends in `bytes`.
-    pub(crate) fn ends(self, n: usize) -> impl Iterator<Item = usize> + 'a {
-        self.ends.iter().take(n).map(move |end| end - self.base)
+    /// Bytes of the first `n` items, of which there are so many.
+    pub(crate) fn first(self, n: usize) -> &'a [u8] {
+        let end = match self.ends {
+            Ends::Framed { ends, base } => {
+                n.checked_sub(1).and_then(|last| ends.get(last)).map_or(0, |end| end - base)
+            }
+            Ends::Fixed(size) => n * size.stride(),
+        };
+        self.bytes.get(..end).unwrap_or(self.bytes)
+    }
+
+    /// Where the frames of the first `n` items end, if they are frames.
+    pub(crate) fn frame_ends(self, n: usize) -> impl Iterator<Item = usize> + 'a {
+        let (ends, base) = match self.ends {
+            Ends::Framed { ends, base } => (ends, base),
+            Ends::Fixed(_) => (&[][..], 0),
+        };
+        ends.iter().take(n).map(move |end| end - base)
     }
 }
 
@@ -200,8 +258,14 @@ pub(crate) fn append<E>(
     if let Some(head) = frames.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
         *head = Head { kind: ItemKind::Item, len: len as u64 }.encode();
     }
-    if !len.is_multiple_of(ALIGN) {
+    pad(frames);
+    done
+}
+
+/// Fills up to where the next one may begin.
+#[inline]
+fn pad(frames: &mut Vec<u8>) {
+    if !frames.len().is_multiple_of(ALIGN) {
         frames.resize(frames.len().next_multiple_of(ALIGN), 0);
     }
-    done
 }

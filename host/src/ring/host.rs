@@ -3,13 +3,13 @@
 //! This module must not believe the worker: every word read from shared memory is copied once and
 //! checked, and what no honest worker can write is a [`Violation`].
 
-use super::frame::{CONTEXT, Context, Frames, HEAD, Head, ResultKind, framed};
+use super::frame::{Context, Items};
+use super::inbox::Inbox;
 use super::map::{ARENA, Region, Stream};
+use super::row::Rows;
 use super::sync::Ordering;
 use super::word::{Contended, Count, Reading};
-use std::collections::VecDeque;
 use std::fmt;
-use std::ops::Range;
 
 /// Most items that a worker may have: far below what [`Count`] can tell apart.
 const MOST: usize = 1 << 20;
@@ -59,22 +59,12 @@ impl From<Contended> for Violation {
     }
 }
 
-/// A whole result among bytes that were copied out of the result stream.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) kind: ResultKind,
-    /// Where its bytes lie.
-    pub(crate) bytes: Range<usize>,
-    /// Where the next one starts.
-    pub(crate) next: usize,
-}
-
 /// The host's end.
 #[derive(Debug)]
 pub(crate) struct HostRing {
     region: Region,
-    /// Where each outstanding item starts in the item stream, oldest first.
-    starts: VecDeque<u64>,
+    /// What is outstanding, and where it lies in the item stream.
+    rows: Rows,
     /// Items whose results were taken.
     ended: Count,
     /// Claims seen so far; it only grows.
@@ -88,15 +78,13 @@ pub(crate) struct HostRing {
     results_head: u64,
     /// Bytes that both streams had carried when their memory was given back last.
     carried: u64,
-    /// Longest result that is accepted, in bytes.
-    max_result: u64,
 }
 
 impl HostRing {
-    pub(crate) fn new(region: Region, max_result: u64) -> Self {
+    pub(crate) fn new(region: Region) -> Self {
         Self {
             region,
-            starts: VecDeque::new(),
+            rows: Rows::default(),
             ended: Count::ZERO,
             claimed: Count::ZERO,
             limit: Count::ZERO,
@@ -105,14 +93,13 @@ impl HostRing {
             unsent: 0,
             results_head: 0,
             carried: 0,
-            max_result,
         }
     }
 
     /// Items handed over whose results were not taken yet.
     #[cfg(test)]
     pub(crate) fn outstanding(&self) -> usize {
-        self.starts.len()
+        self.rows.items()
     }
 
     /// Bytes of the newest item that wait for room.
@@ -131,31 +118,35 @@ impl HostRing {
         Ok(self.unsent > 0 && self.room()? >= self.unsent.min(ARENA as u64 / 4))
     }
 
-    /// Appends as many items of a run as there is room for, to be published by
+    /// Appends as many items as there is room for, as a row, to be published by
     /// [`commit`](Self::commit), and tells how many. An item larger than the arena is accepted when
     /// nothing is outstanding; the rest of it must follow through [`feed`](Self::feed).
-    pub(crate) fn push(&mut self, context: Context, items: Frames<'_>) -> Result<usize, Violation> {
+    pub(crate) fn push(&mut self, context: Context, items: Items<'_>) -> Result<usize, Violation> {
         let room = self.room()?;
-        let idle = self.starts.is_empty();
-        if idle && room != ARENA as u64 {
+        let outstanding = self.rows.items();
+        if outstanding == 0 && room != ARENA as u64 {
             return Err(Violation::Position);
         }
         // At most `ARENA`, so it fits.
-        let room = (room as usize).saturating_sub(CONTEXT);
-        let most = if self.unsent > 0 { 0 } else { MOST.saturating_sub(self.starts.len()) };
+        let room = room as usize;
+        let most = match self.unsent > 0 || self.rows.is_full() {
+            true => 0,
+            false => MOST.saturating_sub(outstanding),
+        };
         let n = match items.fit(room).min(most) {
-            0 if idle => items.len().min(1),
+            0 if outstanding == 0 => items.len().min(1),
             n => n,
         };
-        let Some(len) = items.ends(n).last() else { return Ok(0) };
-        let (now, later) = items.bytes.get(..len).unwrap_or(&[]).split_at(len.min(room));
-        self.region.write(Stream::Items, self.tail, &context.encode());
-        let start = self.tail + CONTEXT as u64;
-        self.region.write(Stream::Items, start, now);
-        // Taken back, the first item takes the context with it.
-        self.starts.push_back(self.tail);
-        self.starts.extend(items.ends(n - 1).map(|end| start + end as u64));
-        self.tail = start + now.len() as u64;
+        if n == 0 {
+            return Ok(0);
+        }
+        let bytes = items.first(n);
+        let (now, later) = bytes.split_at(bytes.len().min(room));
+        self.region.write(Stream::Items, self.tail, now);
+        let start = self.limit.plus(self.uncommitted);
+        let row = self.rows.push(self.tail, items, n);
+        self.region.control().rows.write(row, start, context, items.layout());
+        self.tail += now.len() as u64;
         self.unsent = later.len() as u64;
         // At most `MOST`, so it fits.
         self.uncommitted += n as u32;
@@ -195,7 +186,7 @@ impl HostRing {
 
     /// Gives that memory back, if nothing is outstanding.
     pub(crate) fn give_back(&mut self) {
-        if self.starts.is_empty() && !self.has_results() {
+        if self.rows.items() == 0 && !self.has_results() {
             self.carried = self.tail + self.results_head;
             self.region.discard();
         }
@@ -250,51 +241,28 @@ impl HostRing {
         self.claimed.since(self.ended)
     }
 
-    /// Appends what has come of the result stream to `out`, and gives its room back to the worker.
-    /// Tells whether the worker may have been waiting for that room, and needs its bell.
+    /// Appends what has come of the result stream to the inbox, and gives its room back to the
+    /// worker. Tells whether the worker may have been waiting for that room, and needs its bell.
     ///
     /// It waits when less than a quarter of the arena is free, as far as it can see. Should it have
     /// missed that a call of this, which answered "no", gave back less than another quarter, then
     /// more than half is there for the next one, which answers "yes". Between the two the keeper
     /// raises its flag, which orders the first before the second for the worker.
-    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<bool, Violation> {
+    pub(crate) fn take(&mut self, inbox: &mut Inbox) -> Result<bool, Violation> {
         let control = self.region.control();
         let tail = control.results_tail.load(Ordering::Acquire);
         let available = tail.checked_sub(self.results_head).ok_or(Violation::Position)?;
         if available > ARENA as u64 {
             return Err(Violation::Position);
         }
+        // Read after the tail, which covers nothing behind the end of a row before that is told; and
+        // before the head is moved, as the worker may tell of another end then.
+        inbox.rows_end(control.row_end.load(Ordering::Acquire));
         // At most `ARENA`, so it fits.
-        self.region.read(Stream::Results, self.results_head, available as usize, out);
+        self.region.read(Stream::Results, self.results_head, available as usize, &mut inbox.bytes);
         self.results_head = tail;
         control.results_head.store(tail, Ordering::Release);
         Ok(available >= ARENA as u64 / 4 && self.must_ring())
-    }
-
-    /// The result that starts at `at` of what was taken; `None` if not all of it has come.
-    #[inline]
-    pub(crate) fn find(&self, taken: &[u8], at: usize) -> Result<Option<Found>, Violation> {
-        let Some(&raw) = taken.get(at..).and_then(<[u8]>::first_chunk::<HEAD>) else {
-            return Ok(None);
-        };
-        let head = Head::<ResultKind>::decode(raw).ok_or(Violation::Header)?;
-        if head.len > self.max_result {
-            return Err(Violation::Length);
-        }
-        let framed = framed(head.len).and_then(|len| usize::try_from(len).ok());
-        let next = framed.and_then(|len| at.checked_add(len)).ok_or(Violation::Length)?;
-        let start = at + HEAD;
-        // Less than the frame, so it fits.
-        let bytes = start..start + head.len as usize;
-        Ok((next <= taken.len()).then_some(Found { kind: head.kind, bytes, next }))
-    }
-
-    /// Bytes of the result at the front of `taken` that have not come.
-    pub(crate) fn missing(&self, taken: &[u8]) -> usize {
-        let head = taken.first_chunk().copied().and_then(Head::<ResultKind>::decode);
-        let len = head.filter(|head| head.len <= self.max_result).and_then(|head| framed(head.len));
-        let len = len.and_then(|len| usize::try_from(len).ok());
-        len.map_or(0, |len| len.saturating_sub(taken.len()))
     }
 
     /// Marks the `n` oldest outstanding items as ended: their results were taken and checked. They
@@ -303,15 +271,15 @@ impl HostRing {
         if (self.claimed_unended() as usize) < n {
             self.observe()?;
         }
-        if (self.claimed_unended() as usize) < n || self.starts.len() < n {
+        if (self.claimed_unended() as usize) < n || self.rows.items() < n {
             return Err(Violation::Item);
         }
-        self.starts.drain(..n);
+        self.rows.end(n);
         // At most `MOST`, so it fits.
         self.ended = self.ended.plus(n as u32);
         // An item is used up before its result is published. A worker that keeps room back would
         // be given items again and again that do not fit.
-        if self.starts.is_empty() && (self.unsent > 0 || self.room()? != ARENA as u64) {
+        if self.rows.items() == 0 && (self.unsent > 0 || self.room()? != ARENA as u64) {
             return Err(Violation::Position);
         }
         Ok(())
@@ -322,17 +290,16 @@ impl HostRing {
     pub(crate) fn recall(&mut self, keep: u32) -> Result<usize, Violation> {
         let limit = self.region.control().word.recall(keep)?;
         let back = self.limit.since(limit) as usize;
-        if back > self.limit.since(self.claimed) as usize || back > self.starts.len() {
+        if back > self.limit.since(self.claimed) as usize || back > self.rows.items() {
             return Err(Violation::Claims);
         }
         self.limit = limit;
-        let first = self.starts.len() - back;
-        if let Some(&start) = self.starts.get(first) {
-            self.starts.truncate(first);
+        if let Some((start, row)) = self.rows.take_back(back) {
             // The worker reads bytes of claimed items only, so these can be written over.
             self.tail = start;
             self.unsent = 0;
             self.region.control().items_tail.store(start, Ordering::Release);
+            self.region.control().rows.end(row);
         }
         self.observe()?;
         Ok(back)

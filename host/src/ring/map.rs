@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "shared memory is mapped and copied here and nowhere else")]
 
 use super::bell::Waiting;
+use super::row::Table;
 use super::sync::{AtomicU32, AtomicU64};
 use super::word::Word;
 use rustix::fd::{AsFd, OwnedFd};
@@ -45,13 +46,18 @@ pub(crate) struct Control {
     pub(crate) items_head: AtomicU64,
     /// Bytes of the result stream that were written. Written by the worker.
     pub(crate) results_tail: AtomicU64,
-    _pad2: [u64; 6],
+    /// Where the newest row of results ended, as a position in their stream. Written by the worker.
+    pub(crate) row_end: AtomicU64,
+    _pad2: [u64; 5],
     pub(crate) worker_waits: Waiting,
     _pad3: [u32; 15],
     pub(crate) host_waits: Waiting,
     _pad4: [u32; 15],
     /// Length of the dying words of the worker.
     pub(crate) note_len: AtomicU32,
+    _pad5: [u32; 15],
+    /// What is said about items in a row. Written by the host.
+    pub(crate) rows: Table,
 }
 
 /// Which of the two streams.

@@ -1,10 +1,12 @@
 //! Tests of the ring over real shared memory, with a thread as the worker.
 
 mod hostile;
+mod rows;
 mod stream;
 
-use super::frame::{Context, Frames, ResultKind, append};
+use super::frame::{Context, Items, ResultKind, append};
 use super::host::{HostRing, Violation};
+use super::inbox::{Found, Inbox};
 use super::map::{self, Region};
 use super::worker::{Stop, WorkerRing};
 use crate::description::Form;
@@ -25,7 +27,7 @@ struct Host {
     /// The newest item as it travels, for those that are fed in pieces.
     newest: Vec<u8>,
     /// What was taken and not found yet.
-    inbox: Vec<u8>,
+    inbox: Inbox,
 }
 
 /// Both ends of a ring, and one more mapping of it for whoever wants to spoil it.
@@ -39,12 +41,12 @@ fn pair() -> (Host, WorkerRing, Region) {
         their_host_bell,
     );
     let host = Host {
-        ring: HostRing::new(Region::map(&file).unwrap(), MAX_RESULT),
+        ring: HostRing::new(Region::map(&file).unwrap()),
         bell: Some(bell),
         _their_bell: their_bell,
         host_bell,
         newest: Vec::new(),
-        inbox: Vec::new(),
+        inbox: Inbox::new(MAX_RESULT),
     };
     (host, worker, Region::map(&file).unwrap())
 }
@@ -82,7 +84,7 @@ impl Host {
     /// Pushes and publishes items in a row, and tells how many there was room for.
     fn push_run(&mut self, index: u64, items: &[&[u8]]) -> usize {
         let (bytes, ends) = frames(items);
-        let pushed = self.ring.push(context(index), Frames::new(&bytes, &ends, 0)).unwrap();
+        let pushed = self.ring.push(context(index), Items::framed(&bytes, &ends, 0)).unwrap();
         if pushed > 0 {
             self.ring.commit().unwrap();
             self.newest = frames(&items[pushed - 1..pushed]).0;
@@ -96,11 +98,11 @@ impl Host {
         if self.ring.take(&mut self.inbox)? {
             rustix::io::write(self.bell.as_ref().unwrap(), &[1]).unwrap();
         }
-        let Some(found) = self.ring.find(&self.inbox, 0)? else { return Ok(None) };
-        self.ring.end(1)?;
-        let rest = self.inbox.split_off(found.next);
-        let frame = std::mem::replace(&mut self.inbox, rest);
-        Ok(Some((found.kind, frame[found.bytes].to_vec())))
+        let found = self.inbox.pop()?;
+        if found.is_some() {
+            self.ring.end(1)?;
+        }
+        Ok(found)
     }
 
     /// The next result. Feeds what is missing of the newest item meanwhile.
@@ -126,6 +128,24 @@ impl Host {
     }
 }
 
+impl Inbox {
+    /// Takes the next result off: its kind and bytes.
+    pub(crate) fn pop(&mut self) -> Result<Option<(ResultKind, Vec<u8>)>, Violation> {
+        let mut mark = self.start();
+        let (kind, place, next) = match self.find(&mut mark)? {
+            None => return Ok(None),
+            Some(Found::Values { size, .. }) => {
+                (ResultKind::Value, mark.at..mark.at + size.bytes(), mark.at + size.stride())
+            }
+            Some(Found::Frame { kind, bytes, next }) => (kind, bytes, next),
+        };
+        let bytes = self.bytes[place].to_vec();
+        mark.at = next;
+        self.take(mark);
+        Ok(Some((kind, bytes)))
+    }
+}
+
 /// A worker that answers each item with `answer` of its index and bytes, until the host is gone.
 fn answering(
     mut worker: WorkerRing,
@@ -136,11 +156,15 @@ fn answering(
             let step = match worker.claim() {
                 Ok(None) => worker.await_item(),
                 Err(stop) => Err(stop),
-                Ok(Some(claimed)) => {
-                    let (kind, parts) = answer(claimed.context.index, worker.bytes(&claimed));
-                    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-                    worker.publish(claimed, kind, &parts)
-                }
+                Ok(Some(claimed)) => match answer(claimed.context.index, worker.bytes(&claimed)) {
+                    (ResultKind::Value, parts) => {
+                        worker.publish_value(claimed, &parts.concat(), &[])
+                    }
+                    (kind, parts) => {
+                        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                        worker.publish(claimed, kind, &parts)
+                    }
+                },
             };
             if let Err(stop) = step {
                 return stop;

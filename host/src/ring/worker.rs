@@ -3,7 +3,7 @@
 //! This module must not know processes: it sleeps and rings through two descriptors, so a thread
 //! can play the worker in a test.
 
-use super::frame::{ALIGN, CONTEXT, Context, HEAD, Head, ItemKind, ResultKind, framed};
+use super::frame::{ALIGN, Context, HEAD, Head, ItemKind, Layout, ResultKind, Size, framed};
 use super::map::{ARENA, Region, Stream};
 use super::sync::Ordering;
 use super::word::{Claim, Count};
@@ -55,8 +55,8 @@ pub(crate) struct Claimed {
 /// Where the bytes of a claimed item are.
 #[derive(Debug)]
 enum Place {
-    /// In the arena: so many, at the head of the item stream; the next item starts at `next`.
-    Arena { len: usize, next: u64 },
+    /// In the arena: so many from `at` on; the next item starts at `next`.
+    Arena { at: u64, len: usize, next: u64 },
     /// Copied out, as they do not fit into the arena.
     Large,
 }
@@ -73,8 +73,18 @@ pub(crate) struct WorkerRing {
     results_tail: u64,
     /// The result stream is free up to here, as far as was seen.
     free_to: u64,
-    /// What the next item is, if nothing else is said ahead of it.
-    context: Option<Context>,
+    /// What the next item is, and how it lies, if no row begins with it.
+    row: Option<(Context, Layout)>,
+    /// Number of the next row of items.
+    next_row: u32,
+    /// How results lie now.
+    results: Layout,
+    /// Whether a row of results may be begun with the next value.
+    may_begin: bool,
+    /// The values of this function are of several sizes.
+    varied: bool,
+    /// Where the last row of results ended.
+    row_end: u64,
     /// Number of the next item to claim; equals the number of ended ones between items.
     next: Count,
     /// What the host wanted its bell at when it was rung last; not a count before that.
@@ -92,7 +102,12 @@ impl WorkerRing {
             items_head: 0,
             results_tail: 0,
             free_to: ARENA as u64,
-            context: None,
+            row: None,
+            next_row: 0,
+            results: Layout::Framed,
+            may_begin: false,
+            varied: false,
+            row_end: 0,
             next: Count::ZERO,
             rung_at: u32::MAX,
             large: Vec::new(),
@@ -143,6 +158,9 @@ impl WorkerRing {
             return Err(Stop::Broken("claims out of step"));
         }
         self.next = item.plus(1);
+        if self.region.control().rows.begins(self.next_row, item) {
+            self.begin_row()?;
+        }
         self.read_item().map(Some)
     }
 
@@ -160,16 +178,44 @@ impl WorkerRing {
         self.free_to - self.results_tail < HALF && self.room() < HALF
     }
 
+    #[cold]
+    fn begin_row(&mut self) -> Result<(), Stop> {
+        let said = self.region.control().rows.read(self.next_row);
+        let row = said.ok_or(Stop::Broken("what is said about a row is malformed"))?;
+        self.next_row = self.next_row.wrapping_add(1);
+        let called = |(context, _): (Context, Layout)| (context.function, context.form);
+        if self.row.map(called) != Some(called(row)) {
+            self.varied = false;
+        }
+        self.may_begin = true;
+        self.row = Some(row);
+        Ok(())
+    }
+
     #[inline(always)]
     fn read_item(&mut self) -> Result<Claimed, Stop> {
-        let mut head = self.head()?;
-        if head.kind == ItemKind::Context {
-            head = self.read_context()?;
-        }
-        let (Some(context), ItemKind::Item) = (self.context, head.kind) else {
-            return Err(Stop::Broken("an item without a context"));
+        let Some((context, layout)) = &mut self.row else {
+            return Err(Stop::Broken("an item that is in no row"));
         };
-        self.context = Some(Context { index: context.index + 1, ..context });
+        let (context, layout) = (std::mem::replace(context, context.next()), *layout);
+        let at = self.items_head;
+        match layout {
+            Layout::Fixed(size) => {
+                // It was there before it could be claimed.
+                let place = Place::Arena { at, len: size.bytes(), next: at + size.stride() as u64 };
+                Ok(Claimed { context, place })
+            }
+            Layout::Framed => self.read_framed(context),
+        }
+    }
+
+    #[inline]
+    fn read_framed(&mut self, context: Context) -> Result<Claimed, Stop> {
+        let at = self.items_head;
+        self.await_bytes(HEAD as u64)?;
+        let raw = self.region.head::<HEAD>(Stream::Items, at);
+        let head = Head::<ItemKind>::decode(raw);
+        let head = head.ok_or(Stop::Broken("the head of an item is malformed"))?;
         let need = framed(head.len).ok_or(Stop::Broken("an item is too long"))?;
         if need > ARENA as u64 {
             self.read_large(head.len)?;
@@ -177,27 +223,8 @@ impl WorkerRing {
         }
         self.await_bytes(need)?;
         // Less than `ARENA`, so it fits.
-        let place = Place::Arena { len: head.len as usize, next: self.items_head + need };
-        Ok(Claimed { context, place })
-    }
-
-    #[inline(always)]
-    fn head(&mut self) -> Result<Head<ItemKind>, Stop> {
-        self.await_bytes(HEAD as u64)?;
-        let raw = self.region.head::<HEAD>(Stream::Items, self.items_head);
-        Head::decode(raw).ok_or(Stop::Broken("the head of an item is malformed"))
-    }
-
-    /// Reads what holds for the items that follow, and the head of the first of them.
-    #[cold]
-    fn read_context(&mut self) -> Result<Head<ItemKind>, Stop> {
-        self.await_bytes(CONTEXT as u64)?;
-        let raw = self.region.head::<CONTEXT>(Stream::Items, self.items_head);
-        self.context =
-            Some(Context::decode(&raw).ok_or(Stop::Broken("the context of an item is malformed"))?);
-        // Its room may be needed for the item behind it.
-        self.use_up(CONTEXT as u64)?;
-        self.head()
+        let len = head.len as usize;
+        Ok(Claimed { context, place: Place::Arena { at: at + HEAD as u64, len, next: at + need } })
     }
 
     /// Copies out an item that does not fit into the arena.
@@ -244,12 +271,13 @@ impl WorkerRing {
     #[inline]
     pub(crate) fn bytes(&self, claimed: &Claimed) -> &[u8] {
         match claimed.place {
-            Place::Arena { len, .. } => self.region.item_bytes(self.items_head + HEAD as u64, len),
+            Place::Arena { at, len, .. } => self.region.item_bytes(at, len),
             Place::Large => &self.large,
         }
     }
 
-    /// Publishes the result of a claimed item, whose bytes are used up by that.
+    /// Publishes the result of a claimed item, whose bytes are used up by that. Of values,
+    /// [`publish_value`](Self::publish_value) takes care.
     pub(crate) fn publish(
         &mut self,
         claimed: Claimed,
@@ -257,10 +285,11 @@ impl WorkerRing {
         parts: &[&[u8]],
     ) -> Result<(), Stop> {
         self.use_item(claimed);
+        self.end_row();
         self.write_frame(kind, parts)
     }
 
-    /// As [`publish`](Self::publish) a value that consists of two parts, the second mostly empty.
+    /// Publishes a value that consists of two parts, the second mostly empty.
     // The parts of a list of parts are written in words and read in pairs of them, which stalls.
     #[expect(clippy::ptr_arg, reason = "for the same reason: its length has just been written")]
     #[inline]
@@ -271,16 +300,50 @@ impl WorkerRing {
         body: &[u8],
     ) -> Result<(), Stop> {
         self.use_item(claimed);
-        let end = self.results_tail + (HEAD as u64 + front.len() as u64).next_multiple_of(8);
-        if !body.is_empty() || end > self.free_to {
-            return self.write_frame(ResultKind::Value, &[front, body]);
+        match self.results {
+            Layout::Fixed(size) if size.bytes() == front.len() && body.is_empty() => {
+                let end = self.results_tail + size.stride() as u64;
+                if end > self.free_to {
+                    self.await_room(size.stride() as u64)?;
+                }
+                self.region.write(Stream::Results, self.results_tail, front);
+                self.region.expect_write(Stream::Results, end + AHEAD);
+                self.show_results(end);
+                Ok(())
+            }
+            _ => self.publish_unlike(front, body),
         }
-        let head = Head { kind: ResultKind::Value, len: front.len() as u64 }.encode();
+    }
+
+    /// Publishes a value that is not like the one before.
+    fn publish_unlike(&mut self, front: &[u8], body: &[u8]) -> Result<(), Stop> {
+        if let Layout::Fixed(_) = self.results {
+            self.varied = true;
+            self.end_row();
+        }
+        let alike = self.may_begin && !self.varied && body.is_empty();
+        let size = Size::of(front.len()).filter(|_| alike);
+        // Only one end can be told at a time: the host must have seen the one before.
+        let Some(size) = size.filter(|_| self.host_is_at() >= self.row_end) else {
+            return self.write_frame(ResultKind::Value, &[front, body]);
+        };
+        let need = HEAD + size.stride();
+        self.await_room(need as u64)?;
+        let head = Head { kind: ResultKind::Row, len: front.len() as u64 }.encode();
         self.region.write(Stream::Results, self.results_tail, &head);
         self.region.write(Stream::Results, self.results_tail + HEAD as u64, front);
-        self.region.expect_write(Stream::Results, end + AHEAD);
-        self.show_results(end);
+        self.results = Layout::Fixed(size);
+        self.show_results(self.results_tail + need as u64);
         Ok(())
+    }
+
+    /// What follows is in frames; values again side by side, if they are, in the next row of items.
+    fn end_row(&mut self) {
+        if let Layout::Fixed(_) = std::mem::replace(&mut self.results, Layout::Framed) {
+            self.row_end = self.results_tail;
+            self.region.control().row_end.store(self.row_end, Ordering::Release);
+        }
+        self.may_begin = false;
     }
 
     #[inline]
@@ -297,6 +360,7 @@ impl WorkerRing {
 
     /// Publishes that this worker cannot go on.
     pub(crate) fn publish_fatal(&mut self, report: &[u8]) -> Result<(), Stop> {
+        self.end_row();
         self.write_frame(ResultKind::Fatal, &[report])?;
         self.ring_host()
     }
@@ -324,10 +388,16 @@ impl WorkerRing {
         self.region.control().results_tail.store(to, Ordering::Release);
     }
 
-    /// Bytes of the result stream that are free.
-    fn room(&mut self) -> u64 {
+    /// How far the host has read the result stream.
+    fn host_is_at(&mut self) -> u64 {
         let head = self.region.control().results_head.load(Ordering::Acquire);
         self.free_to = head + ARENA as u64;
+        head
+    }
+
+    /// Bytes of the result stream that are free.
+    fn room(&mut self) -> u64 {
+        self.host_is_at();
         self.free_to.saturating_sub(self.results_tail)
     }
 

@@ -5,6 +5,7 @@
 
 mod bell;
 mod claims;
+mod rows;
 mod stock;
 mod together;
 

@@ -48,5 +48,9 @@ pub(crate) mod sync {
 
 #[path = "../../../host/src/ring/bell.rs"]
 pub(crate) mod bell;
+#[path = "../../../host/src/ring/frame.rs"]
+pub(crate) mod frame;
+#[path = "../../../host/src/ring/row.rs"]
+pub(crate) mod row;
 #[path = "../../../host/src/ring/word.rs"]
 pub(crate) mod word;

@@ -107,19 +107,21 @@ pub(crate) enum Field {
     BellAt,
     ItemsHead,
     ResultsTail,
+    RowEnd,
     WorkerWaits,
     HostWaits,
     NoteLen,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Word,
         Self::ItemsTail,
         Self::ResultsHead,
         Self::BellAt,
         Self::ItemsHead,
         Self::ResultsTail,
+        Self::RowEnd,
         Self::WorkerWaits,
         Self::HostWaits,
         Self::NoteLen,
@@ -133,6 +135,7 @@ impl Field {
             Self::BellAt => offset_of!(Control, bell_at),
             Self::ItemsHead => offset_of!(Control, items_head),
             Self::ResultsTail => offset_of!(Control, results_tail),
+            Self::RowEnd => offset_of!(Control, row_end),
             Self::WorkerWaits => offset_of!(Control, worker_waits),
             Self::HostWaits => offset_of!(Control, host_waits),
             Self::NoteLen => offset_of!(Control, note_len),

@@ -26,7 +26,7 @@ use crate::pool::core::Core;
 use crate::pool::recipe::Recipe;
 use crate::process::fds::bell_pipe;
 use crate::process::spawn::Program;
-use crate::ring::{HostRing, Region, WorkerRing, map};
+use crate::ring::{HostRing, Inbox, Region, WorkerRing, map};
 use crate::walls::Sandbox;
 use rustix::fd::OwnedFd;
 use rustix::process::{Signal, kill_process};
@@ -73,7 +73,7 @@ struct Pair {
     core: Arc<Core>,
     ring: HostRing,
     flight: Flight,
-    inbox: Buffer,
+    inbox: Inbox,
     worker: WorkerRing,
     guest: Guest,
     _bell: OwnedFd,
@@ -105,9 +105,9 @@ impl Pair {
         let region = || Region::map(&file).unwrap();
         Self {
             core: Core::new(Arc::new(recipe), vec![Seat::new().unwrap()], None),
-            ring: HostRing::new(region(), 1 << 20),
+            ring: HostRing::new(region()),
             flight: Flight::default(),
-            inbox: Buffer::default(),
+            inbox: Inbox::new(1 << 20),
             worker: WorkerRing::new(region(), bell, host_bell),
             guest,
             _bell: ours,
@@ -166,7 +166,7 @@ fn feeds(call: &Arc<Call>, items: i64, mut encode: impl FnMut(i64, &mut Vec<u8>)
 
 fn hands_over(pair: &mut Pair, call: &Arc<Call>) -> bool {
     let Some(Handover { span, .. }) = call.take(0, usize::MAX) else { return false };
-    let accepted = pair.ring.push(call.spec.context(&span), span.frames()).unwrap();
+    let accepted = pair.ring.push(call.spec.context(&span), span.items()).unwrap();
     assert_eq!(accepted, span.len());
     pair.flight.push(call, span);
     pair.ring.commit().unwrap();
@@ -174,8 +174,8 @@ fn hands_over(pair: &mut Pair, call: &Arc<Call>) -> bool {
 }
 
 fn collects(pair: &mut Pair) {
-    if pair.inbox.is_empty() {
-        pair.inbox = Buffer::for_about(pair.ring.available());
+    if pair.inbox.bytes.is_empty() {
+        pair.inbox.bytes = Buffer::for_about(pair.ring.available());
     }
     pair.ring.take(&mut pair.inbox).unwrap();
     let bounds = Bounds::of(&Limits::default());

@@ -2,7 +2,7 @@
 //! something that an honest worker could have said; it never panics, loops or grows without bound.
 
 use super::{Host, context, frames, pair, pattern};
-use crate::ring::frame::{Frames, HEAD, Head, ResultKind};
+use crate::ring::frame::{HEAD, Head, Items, ResultKind};
 use crate::ring::host::Violation;
 use crate::ring::map::{ARENA, Region, Stream};
 use crate::ring::sync::Ordering;
@@ -126,7 +126,7 @@ fn play(host: &mut Host, index: u64, next: Move) -> Result<(), Violation> {
         Move::Push(len) => {
             let bytes = pattern(index, len);
             let (bytes, ends) = frames(&[&bytes, b"", &bytes]);
-            let n = ring.push(context(index), Frames::new(&bytes, &ends, 0))?;
+            let n = ring.push(context(index), Items::framed(&bytes, &ends, 0))?;
             if n > 0 {
                 ring.commit()?;
                 let start = if n == 1 { 0 } else { ends[n - 2] };
@@ -183,7 +183,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(host.inbox.len() <= ARENA + (super::MAX_RESULT as usize));
+            prop_assert!(host.inbox.bytes.len() <= ARENA + (super::MAX_RESULT as usize));
         }
         // And then looks at the ruins.
         let _ = host.ring.observe();
@@ -211,7 +211,7 @@ fn a_worker_that_takes_room_back_is_found_out() {
     host.next();
     region.control().items_head.store(0, Ordering::SeqCst);
     let (bytes, ends) = frames(&[b""]);
-    let pushed = host.ring.push(context(1), Frames::new(&bytes, &ends, 0));
+    let pushed = host.ring.push(context(1), Items::framed(&bytes, &ends, 0));
     assert_eq!(pushed, Err(Violation::Position));
 }
 
