@@ -129,7 +129,9 @@ fn case_39_an_infinite_input_is_pulled_no_further_than_the_window() {
             }
             let most = 10 + window;
             stays("pulled at most the window ahead", || pulled.get() <= most);
-            assert_eq!(results.pulled(), pulled.get());
+            // A large window takes a while to be used up.
+            eventually("the call knows of all", || results.pulled() == pulled.get());
+            assert!(pulled.get() <= most);
         }
     }
 }
