@@ -263,6 +263,10 @@ impl<G: Run> Run for Worker<'_, G> {
     fn take_logs(&mut self) -> Option<Logs> {
         self.logs.take().or_else(|| self.guest.take_logs())
     }
+
+    fn rest(&mut self) {
+        self.guest.rest();
+    }
 }
 
 impl<G: Run> Worker<'_, G> {

@@ -19,6 +19,8 @@ pub(crate) trait Run {
     fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure>;
     /// What the item wrote.
     fn take_logs(&mut self) -> Option<Logs>;
+    /// There is nothing to run.
+    fn rest(&mut self) {}
 }
 
 impl Run for Guest {
@@ -36,6 +38,10 @@ impl Run for Guest {
 
     fn take_logs(&mut self) -> Option<Logs> {
         self.take_logs()
+    }
+
+    fn rest(&mut self) {
+        self.rest();
     }
 }
 
@@ -75,7 +81,10 @@ fn serve_next(
     }
     match ring.claim()? {
         Some(claimed) => run_one(ring, guest, claimed, buffers),
-        None => ring.await_item(),
+        None => {
+            guest.rest();
+            ring.await_item()
+        }
     }
 }
 

@@ -59,7 +59,8 @@ pub(crate) struct Item<'a> {
 /// A loaded task module.
 pub(crate) struct Guest {
     mold: Mold,
-    /// The instance that serves the next item too, if instances are reused.
+    /// The instance that serves the next item too, if instances are reused; else the last one, which
+    /// ends when its result is on its way: what it wrote is to be wiped then.
     live: Option<Live>,
     /// Binary form of JSON items and results.
     scratch: (Vec<u8>, Reply),
@@ -174,6 +175,13 @@ impl Guest {
         }
     }
 
+    /// Ends an instance that serves no other item. To be called when there is nothing to run.
+    pub(crate) fn rest(&mut self) {
+        if !self.mold.ways.reuses {
+            self.live = None;
+        }
+    }
+
     /// Logs of the last run. `None` when it wrote nothing, or they were taken already.
     #[inline]
     pub(crate) fn take_logs(&mut self) -> Option<Logs> {
@@ -239,6 +247,7 @@ impl Guest {
         if self.needs_preparation() {
             self.prepare()?;
         }
+        self.rest();
         let Self { mold, live: kept, .. } = self;
         let live = match &mut *kept {
             Some(live) => {
@@ -261,7 +270,7 @@ impl Guest {
             output.clear();
             mold.judge(stop, live, item)
         });
-        if spoiled || !ways.reuses {
+        if spoiled {
             *kept = None;
         }
         outcome
