@@ -42,6 +42,7 @@ impl State {
     }
 
     /// Turns to the next item.
+    #[inline]
     pub(super) fn begin(&mut self, index: u64, attempt: u32) {
         self.index = index;
         self.attempt = attempt;
