@@ -129,7 +129,8 @@ fn case_39_an_infinite_input_is_pulled_no_further_than_the_window() {
             }
             let most = 10 + window;
             stays("pulled at most the window ahead", || pulled.get() <= most);
-            assert_eq!(results.pulled(), pulled.get());
+            // On a busy machine it is still being filled.
+            eventually("it says how much it pulled", || results.pulled() == pulled.get());
         }
     }
 }
