@@ -190,9 +190,9 @@ impl Plan {
     }
 }
 
-/// Lets the longest result that there can be come, so that there are new bytes whenever one looks.
-fn trickle(region: &mut Region) -> ! {
-    let mut more = frame(0, 63 << 20, &[]);
+/// Lets a long result come, so that there are new bytes whenever one looks.
+fn trickle(region: &mut Region, mib: u64, pause: Duration) -> ! {
+    let mut more = frame(0, mib << 20, &[]);
     loop {
         let control = region.control();
         let tail = control.results_tail.load(Ordering::Acquire);
@@ -203,7 +203,7 @@ fn trickle(region: &mut Region) -> ! {
             region.control().results_tail.store(tail, Ordering::Release);
             more = vec![1];
         }
-        wait(Duration::from_nanos(400));
+        wait(pause);
     }
 }
 
@@ -233,7 +233,7 @@ impl<G: Run> Run for Worker<'_, G> {
         }
         if word.claimed != word.limit {
             if self.plan.deeds.contains(&Deed::Murmur) {
-                trickle(&mut self.plan.spare.borrow_mut());
+                trickle(&mut self.plan.spare.borrow_mut(), 63, Duration::from_nanos(400));
             }
             self.plan.ordered(Point::Unclaimed);
         } else if self.unsolicited.replace(false) {
@@ -325,7 +325,13 @@ impl<G: Run> Worker<'_, G> {
             Deed::Trickle => {
                 self.plan.use_up_item();
                 self.plan.region.control().word.end();
-                trickle(&mut self.plan.region);
+                trickle(&mut self.plan.region, 1000, Duration::ZERO);
+            }
+            Deed::Shirk => {
+                self.plan.use_up_item();
+                self.plan.region.control().word.end();
+                self.plan.ring();
+                park();
             }
             Deed::Flood => {
                 self.plan.use_up_item();

@@ -76,6 +76,8 @@ pub(crate) enum Deed {
     Dribble(u64),
     /// Says that the item has ended, and lets its result come byte by byte, always another one.
     Trickle,
+    /// Says that the item has ended, and nothing more.
+    Shirk,
     /// Results for ever.
     Flood,
     /// One result that never ends.
