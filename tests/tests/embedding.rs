@@ -119,7 +119,7 @@ fn d65_a_pool_that_is_dropped_while_workers_start_leaves_none() {
             let handle = sq.map_async::<_, i64>(0..200).unwrap();
             std::thread::sleep(Duration::from_micros(random() % 8000));
             let pids = scene.workers();
-            let terminated = random() % 2 == 0;
+            let terminated = random().is_multiple_of(2);
             if terminated {
                 scene.pool.terminate();
             }
