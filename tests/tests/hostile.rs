@@ -443,15 +443,15 @@ fn limits_of(pid: u32) {
 
 /// What only root can see of an undumpable process.
 fn belongings_of(pid: u32) {
-    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return };
-    for entry in open {
+    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return };
+    assert_eq!(environment, b"");
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let target = std::fs::read_link(entry.unwrap().path()).unwrap().display().to_string();
         let known = target == "/dev/null"
             || target.starts_with("pipe:")
             || target == format!("/proc/{pid}/pagemap");
         assert!(known, "{pid} has {target}");
     }
-    assert_eq!(std::fs::read(format!("/proc/{pid}/environ")).unwrap(), b"");
     let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
     assert_eq!(folder.as_os_str(), "/");
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
