@@ -329,6 +329,8 @@ fn d81_after_a_kill_nothing_is_in_the_way_of_the_next_start() {
         let left: Vec<_> = std::fs::read_dir(home.tmp()).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
+    // Whoever looks for orphans next is not to find workers of this process's own pools.
+    eventually("they are gone", || processes::children().is_empty());
     let left: Vec<_> = litter().difference(&before).cloned().collect();
     assert!(left.is_empty(), "{left:?}");
 }
