@@ -62,7 +62,7 @@ fn square_works() {
 }
 
 /// What each of them ends in, with parts of the message.
-const DEEDS: [(&str, BuildErrorKind, &[&str]); 31] = {
+const DEEDS: [(&str, BuildErrorKind, &[&str]); 35] = {
     use BuildErrorKind::{CompileLimit, Refused, Workers};
     const LATE: &[&str] = &["takes longer than 1.5 s to compile", "--compile-timeout"];
     const SHORT: &[&str] = &["exited with status 0 before it had an answer"];
@@ -99,6 +99,10 @@ const DEEDS: [(&str, BuildErrorKind, &[&str]); 31] = {
         ("floods", Refused, &["more bytes than its artifact has"]),
         ("one-byte-more", Refused, &["more bytes than its artifact has"]),
         ("another-module", Refused, &["a description of another module"]),
+        ("empty-types", Refused, &["types that no module can have"]),
+        ("nothing-in-a-list", Refused, &["types that no module can have"]),
+        ("deep-types", Refused, &["types that no module can have"]),
+        ("many-types", Refused, &["types that no module can have"]),
     ]
 };
 

@@ -329,6 +329,8 @@ fn d81_after_a_kill_nothing_is_in_the_way_of_the_next_start() {
         let left: Vec<_> = std::fs::read_dir(home.tmp()).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
+    // Whoever looks for orphans next is not to find workers of this process's own pools.
+    eventually("they are gone", || processes::children().is_empty());
     let left: Vec<_> = litter().difference(&before).cloned().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -336,11 +338,14 @@ fn d81_after_a_kill_nothing_is_in_the_way_of_the_next_start() {
 fn scarce_host(how: &str) {
     let _limit = hard_limit();
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Command::new(env!("CARGO_BIN_EXE_scarce-host")).arg(how).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    match output.status.code() {
-        Some(2) => println!("not run: only root can become a user of whom nothing runs"),
-        status => assert_eq!(status, Some(0), "{text}"),
+    for workers in ["1", "2", "8"] {
+        let mut host = Command::new(env!("CARGO_BIN_EXE_scarce-host"));
+        let output = host.args([how, workers]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            Some(2) => println!("not run: only root can become a user of whom nothing runs"),
+            status => assert_eq!(status, Some(0), "{how} {workers}: {text}"),
+        }
     }
 }
 

@@ -11,15 +11,18 @@
 
 mod apply;
 mod callbacks;
+mod embedding;
 mod exactness;
 mod fairness;
 mod faults;
+mod hostile;
 mod imap;
 mod laziness;
 mod lifecycle;
 mod list;
 mod map;
 mod order;
+mod refused;
 mod scoreboard;
 mod whole_calls;
 mod workers;

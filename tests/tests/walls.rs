@@ -22,16 +22,19 @@ fn a_missing_mandatory_wall_is_refused_by_name() {
         ("dumpable", "undumpable"),
         ("rlimits", "resource limits"),
     ] {
-        let output = poor_host(&[lacking]);
-        let text = said(&output);
-        assert_eq!(output.status.code(), Some(3), "{lacking}: {text}");
-        assert_eq!(text.lines().count(), 1, "{lacking}: {text}");
-        assert!(text.contains(&format!("the wall `{wall}` cannot be raised")), "{lacking}: {text}");
-        let forked = poor_host(&[lacking, "zygote"]);
-        assert_eq!((forked.status.code(), said(&forked)), (Some(3), text), "{lacking}");
-        for off in [&[lacking, "sandbox-off"][..], &[lacking, "sandbox-off", "zygote"]] {
-            let off = poor_host(off);
-            assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+        for workers in ["1", "2", "8"] {
+            let output = poor_host(&[lacking, workers]);
+            let text = said(&output);
+            assert_eq!(output.status.code(), Some(3), "{lacking}: {text}");
+            assert_eq!(text.lines().count(), 1, "{lacking}: {text}");
+            let named = text.contains(&format!("the wall `{wall}` cannot be raised"));
+            assert!(named, "{lacking}: {text}");
+            let forked = poor_host(&[lacking, workers, "zygote"]);
+            assert_eq!((forked.status.code(), said(&forked)), (Some(3), text), "{lacking}");
+            for forked in [&[][..], &["zygote"]] {
+                let off = poor_host(&[&[lacking, workers, "sandbox-off"], forked].concat());
+                assert_eq!(off.status.code(), Some(0), "{lacking}: {}", said(&off));
+            }
         }
     }
 }

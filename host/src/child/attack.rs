@@ -36,7 +36,12 @@ pub(super) fn attack(attack: Attack, setup: &ProbeSetup) -> io::Result<()> {
         Attack::Execute => sys::attempt(Attempt::Execute),
         Attack::MapWritableExecutable => sys::attempt(Attempt::MapWritableExecutable),
         Attack::MakeExecutable => sys::attempt(Attempt::MakeExecutable),
-        Attack::ReadSibling => look(&format!("/proc/{}/mem", setup.sibling), OFlags::RDONLY),
+        Attack::ReadSibling => of_sibling(setup, "mem", OFlags::RDONLY),
+        Attack::ReadSiblingMaps => of_sibling(setup, "maps", OFlags::RDONLY),
+        Attack::ReadSiblingEnvironment => of_sibling(setup, "environ", OFlags::RDONLY),
+        Attack::ListSiblingDescriptors => {
+            of_sibling(setup, "fd", OFlags::RDONLY | OFlags::DIRECTORY)
+        }
         Attack::TraceSibling => sys::attempt(Attempt::Trace(setup.sibling)),
         Attack::CopyFromSibling => sys::attempt(Attempt::CopyFrom(setup.sibling)),
         Attack::NewNamespace => sys::attempt(Attempt::Unshare(UnshareFlags::NEWUSER)),
@@ -47,6 +52,10 @@ pub(super) fn attack(attack: Attack, setup: &ProbeSetup) -> io::Result<()> {
             Ok(rustix::thread::set_thread_res_uid(root, root, root)?)
         }
     }
+}
+
+fn of_sibling(setup: &ProbeSetup, file: &str, how: OFlags) -> io::Result<()> {
+    look(&format!("/proc/{}/{file}", setup.sibling), how)
 }
 
 fn look(path: &str, how: OFlags) -> io::Result<()> {

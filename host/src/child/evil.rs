@@ -197,6 +197,25 @@ impl Plan {
     }
 }
 
+/// Lets a long result come, so that there are new bytes whenever one looks.
+fn trickle(region: &mut Region, mib: u64, pause: Duration) -> ! {
+    let mut more = frame(0, mib << 20, &[]);
+    let tail = region.control().results_tail.load(Ordering::Acquire);
+    region.control().row_end.store(tail, Ordering::Release);
+    loop {
+        let control = region.control();
+        let tail = control.results_tail.load(Ordering::Acquire);
+        let head = control.results_head.load(Ordering::Acquire);
+        if tail.wrapping_sub(head) < ARENA as u64 / 2 {
+            region.write(Stream::Results, tail, &more);
+            let tail = tail.wrapping_add(more.len() as u64);
+            region.control().results_tail.store(tail, Ordering::Release);
+            more = vec![1];
+        }
+        wait(pause);
+    }
+}
+
 /// A frame whose head may say anything. Of the kind, only some bits fit.
 fn frame(kind: u8, len: u64, bytes: &[u8]) -> Vec<u8> {
     let mut frame = (len << 3 | u64::from(kind)).to_le_bytes().to_vec();
@@ -222,6 +241,9 @@ impl<G: Run> Run for Worker<'_, G> {
             self.plan.ordered(Point::BeforeNext);
         }
         if word.claimed != word.limit {
+            if self.plan.deeds.contains(&Deed::Murmur) {
+                trickle(&mut self.plan.spare.borrow_mut(), 63, Duration::from_nanos(400));
+            }
             self.plan.ordered(Point::Unclaimed);
         } else if self.unsolicited.replace(false) {
             // The item before has not ended yet; this is a result of the one after it.
@@ -313,6 +335,17 @@ impl<G: Run> Worker<'_, G> {
                     wait(Duration::from_millis(pause));
                 }
                 self.linger();
+            }
+            Deed::Trickle => {
+                self.plan.use_up_item();
+                self.plan.region.control().word.end();
+                trickle(&mut self.plan.region, 1000, Duration::ZERO);
+            }
+            Deed::Shirk => {
+                self.plan.use_up_item();
+                self.plan.region.control().word.end();
+                self.plan.ring();
+                park();
             }
             Deed::Flood => {
                 self.plan.use_up_item();

@@ -18,6 +18,9 @@ const FULL: usize = 64 * 1024;
 pub(super) struct Results {
     file: File,
     waiting: Vec<u8>,
+    /// A terminal is not shown what guests make of control characters: those could write anything
+    /// over anything.
+    terminal: bool,
 }
 
 impl Results {
@@ -33,7 +36,8 @@ impl Results {
         {
             signals::end_with_reader(pipe);
         }
-        Ok(Self { file: File::from(file), waiting: Vec::new() })
+        let terminal = file.is_terminal();
+        Ok(Self { file: File::from(file), waiting: Vec::new(), terminal })
     }
 
     /// Where the next result is to be appended to.
@@ -49,13 +53,16 @@ impl Results {
         if self.waiting.len() >= FULL { self.flush() } else { Ok(()) }
     }
 
-    /// Writes what waits.
+    /// Writes what waits, which is whole results.
     ///
     /// # Errors
     /// If it cannot be written.
     pub(super) fn flush(&mut self) -> Result<(), CliError> {
         if self.waiting.is_empty() {
             return Ok(());
+        }
+        if self.terminal {
+            self.waiting = harmless(&String::from_utf8_lossy(&self.waiting), "\n\t").into_bytes();
         }
         let written = self.file.write_all(&self.waiting);
         self.waiting.clear();

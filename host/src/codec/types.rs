@@ -70,7 +70,47 @@ pub struct Signature {
     pub result: Option<Type>,
 }
 
+/// Levels that a type may have: the codecs recurse along it, and so does JSON, in which descriptions
+/// travel: three levels there for each of a record, and 128 at most.
+pub(crate) const DEPTH: usize = 32;
+/// Parts that the types of a signature may have: types are graphs where they come from, and trees here,
+/// and a few bytes of the one make gigabytes of the other.
+pub(crate) const PARTS: usize = 10_000;
+
+impl Signature {
+    /// Whether an honest compiler can have described this. The time that codecs take is bounded by
+    /// the bytes of a value only where types are, and where each of them takes some bytes.
+    pub(crate) fn is_possible(&self) -> bool {
+        let mut left = PARTS;
+        let types = self.params.iter().map(|(_, ty)| ty).chain(&self.result);
+        types.into_iter().all(|ty| ty.is_possible(DEPTH, &mut left))
+    }
+}
+
 impl Type {
+    /// Whether this has no more levels, and uses up no more of the parts that are left; and whether
+    /// nothing in it is empty, which no type of a component is.
+    fn is_possible(&self, levels: usize, left: &mut usize) -> bool {
+        let names = match self {
+            Self::Enum(names) | Self::Flags(names) => Some(names.len()),
+            _ => None,
+        };
+        let Some(levels) = levels.checked_sub(1) else { return false };
+        let Some(rest) = left.checked_sub(1 + names.unwrap_or(0)) else { return false };
+        *left = rest;
+        let mut inside = |ty: &Self| ty.is_possible(levels, left);
+        match self {
+            Self::List(ty) | Self::Option(ty) => inside(ty),
+            Self::Result { ok, err } => ok.iter().chain(err).all(|ty| inside(ty)),
+            Self::Record(fields) => !fields.is_empty() && fields.iter().all(|(_, ty)| inside(ty)),
+            Self::Tuple(types) => !types.is_empty() && types.iter().all(inside),
+            Self::Variant(cases) => {
+                !cases.is_empty() && cases.iter().filter_map(|(_, ty)| ty.as_ref()).all(inside)
+            }
+            _ => names != Some(0),
+        }
+    }
+
     /// Tells whether this is `list<u8>`, which has a typed fast path.
     #[must_use]
     pub fn is_bytes(&self) -> bool {

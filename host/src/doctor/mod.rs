@@ -252,7 +252,14 @@ fn walls(audit: &Audit, attacks: &[(Attack, AttackFinding)]) -> Vec<WallFinding>
         stopped(
             "hidden from siblings",
             true,
-            &[Attack::ReadSibling, Attack::TraceSibling, Attack::CopyFromSibling],
+            &[
+                Attack::ReadSibling,
+                Attack::ReadSiblingMaps,
+                Attack::ReadSiblingEnvironment,
+                Attack::ListSiblingDescriptors,
+                Attack::TraceSibling,
+                Attack::CopyFromSibling,
+            ],
         ),
         fact(
             "nothing inherited",

@@ -114,6 +114,9 @@ fn every_attack_is_refused_as_listed() {
         ("connect to an abstract socket", (report.landlock >= Some(6)).then_some(&eperm)),
         ("signal the host", (report.landlock >= Some(6)).then_some(&eperm)),
         ("open a sibling's memory", Some(&eacces)),
+        ("open a sibling's memory map", Some(&eacces)),
+        ("open a sibling's environment", Some(&eacces)),
+        ("list a sibling's descriptors", Some(&eacces)),
     ] {
         assert_eq!(reply(name).bare, Reply::Reached, "{name}");
         if let Some(unfiltered) = unfiltered {

@@ -2,17 +2,11 @@
 //!
 //! This module must not run a guest; it only reads types.
 
-use crate::codec::types::{Signature, Type};
+use crate::codec::types::{DEPTH, PARTS, Signature, Type};
 use crate::description::{FunctionInfo, ModuleKind};
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type as Wit};
 use wasmtime::component::{Component, types};
 use wasmtime::{Engine, ExternType, FuncType, Module, ValType};
-
-/// Nesting beyond which a type is not described: the codecs recurse along it.
-const DEPTH: usize = 64;
-/// Parts beyond which a signature is not described: types are graphs, descriptions are trees, and
-/// a few bytes of the one make gigabytes of the other.
-const PARTS: usize = 10_000;
 
 /// The functions of a module, as far as they can be called.
 #[derive(Debug)]

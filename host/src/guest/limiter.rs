@@ -5,7 +5,7 @@
 use wasmtime::ResourceLimiter;
 
 /// What one table element costs in the accounting: a pointer.
-const ELEMENT: u64 = 8;
+pub(super) const ELEMENT: u64 = 8;
 
 /// Sums all linear memories and tables of one instance. wasmtime's own `StoreLimits` bounds each
 /// memory by itself, so that a module with a thousand of them would have a thousand times the

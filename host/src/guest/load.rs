@@ -5,6 +5,7 @@
 use super::call::Waiter;
 use super::compile::one_line;
 use super::engine::DirtyPages;
+use super::limiter::ELEMENT;
 use super::logs::{Capture, Keep};
 use super::{Guest, Linked, Mold, Reply, Ways, component, core, engine, imports, is_command, wasi};
 use crate::artifact::Mapped;
@@ -98,10 +99,18 @@ fn check(config: &GuestConfig) -> Result<(), String> {
     if config.limits.fuel.is_some() && !config.settings.fuel {
         return Err("a fuel limit needs code that was compiled to count fuel".into());
     }
-    let (least, limit) = (description.needs.unwrap_or_default().memory_bytes, config.limits.memory);
-    if least > limit {
+    let needs = description.needs.unwrap_or_default();
+    let (memory, limit) = (needs.memory_bytes, config.limits.memory);
+    if memory > limit {
         return Err(format!(
-            "the module starts with a memory of {least} bytes, and the memory limit is {limit}"
+            "the module starts with a memory of {memory} bytes, and the memory limit is {limit}"
+        ));
+    }
+    let elements = needs.table_elements;
+    if elements.saturating_mul(ELEMENT).saturating_add(memory) > limit {
+        return Err(format!(
+            "the module starts with a table of {elements} elements, {ELEMENT} bytes each, and a memory \
+             of {memory} bytes; the memory limit is {limit}"
         ));
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! A worker that is given items and begins none of them: it was stopped, or it plays dead.
+//! A worker that is given items and begins none of them: it was stopped, or it plays dead. And one
+//! that plays busy: a result comes, slowly and for as long as it can be.
 //!
 //! This module must not end a worker that may have begun an item: how long an item may take is the
 //! user's to say, and whoever stops a worker in the middle of one may want to look at it.
@@ -57,6 +58,28 @@ impl Link {
         }
         let next = known.looked.checked_add(LOOK);
         Ok([due, next].into_iter().flatten().min())
+    }
+
+    /// Looks at the front of a result that has not come as a whole. A claim comes before the first byte
+    /// of its result; else a worker that claims nothing would never be silent.
+    pub(super) fn watch_front(&self, none: bool) -> Result<(), Parting> {
+        let claimed = self.worker.ring.claimed_unended() > 0;
+        // An initializer that fails says so without a claim.
+        match none || claimed || self.core.recipe.config.initializer.is_some() {
+            true => Ok(()),
+            false => Err(Violation::Item.into()),
+        }
+    }
+
+    /// Takes the results of the `n` items that had ended when the worker's claims were looked at:
+    /// all of them are there as a whole. Else its time could be put off by results that go on coming.
+    pub(super) fn take_ended(&mut self, n: u32) -> Result<(), Parting> {
+        let before = self.worker.items;
+        self.gather()?;
+        match self.worker.items - before >= u64::from(n) {
+            true => Ok(()),
+            false => Err(Violation::Claims.into()),
+        }
     }
 
     /// Whether there is nothing that the worker may be doing before its first item.

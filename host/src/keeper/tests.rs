@@ -1,5 +1,6 @@
 //! Tests of keepers, calls and the queue together: real pools with real workers.
 
+mod busy;
 mod counts;
 mod deaths;
 mod evil;

@@ -20,6 +20,9 @@ pub(crate) enum Attack {
     MapWritableExecutable,
     MakeExecutable,
     ReadSibling,
+    ReadSiblingMaps,
+    ReadSiblingEnvironment,
+    ListSiblingDescriptors,
     TraceSibling,
     CopyFromSibling,
     NewNamespace,
@@ -30,7 +33,7 @@ pub(crate) enum Attack {
 
 impl Attack {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::OpenFile,
         Self::OpenFolder,
         Self::ConnectTcp,
@@ -42,6 +45,9 @@ impl Attack {
         Self::MapWritableExecutable,
         Self::MakeExecutable,
         Self::ReadSibling,
+        Self::ReadSiblingMaps,
+        Self::ReadSiblingEnvironment,
+        Self::ListSiblingDescriptors,
         Self::TraceSibling,
         Self::CopyFromSibling,
         Self::NewNamespace,
@@ -64,6 +70,9 @@ impl Attack {
             Self::MapWritableExecutable => "map memory writable and executable",
             Self::MakeExecutable => "make written memory executable",
             Self::ReadSibling => "open a sibling's memory",
+            Self::ReadSiblingMaps => "open a sibling's memory map",
+            Self::ReadSiblingEnvironment => "open a sibling's environment",
+            Self::ListSiblingDescriptors => "list a sibling's descriptors",
             Self::TraceSibling => "trace a sibling",
             Self::CopyFromSibling => "copy a sibling's memory",
             Self::NewNamespace => "make a user namespace",

@@ -1,7 +1,8 @@
 //! How results are printed, `apply`, `inspect`, and what is said of failed items.
 
-use crate::support::{Live, folder, run, sandpool};
+use crate::support::{Live, finish, folder, run, sandpool};
 use std::fs;
+use std::io::Read as _;
 
 #[test]
 fn plain_values_are_printed_plain_or_as_json() {
@@ -137,4 +138,21 @@ fn a_terminal_is_asked_for_by_name_only() {
     let mut live = Live::start(command);
     live.stdin = None;
     live.end().says(2, &["items are expected on standard input", "`-`"]);
+}
+
+/// Guests and items could else write over what stands there, or answer in the user's name.
+#[test]
+fn a_terminal_is_not_shown_control_characters() {
+    const ITEM: &[u8] = b"a\tb\x1b[2J\xc2\x9b\xff\n";
+    let args = ["imap", "text.wat", "-f", "copy"];
+    run(&args, &ITEM[..9]).is(0, "a\tb\u{1b}[2J\u{9b}\n", "");
+    // One without anybody at it, which repeats what it was told to show.
+    let Ok(terminal) = fs::File::options().read(true).write(true).open("/dev/ptmx") else { return };
+    let mut command = sandpool(&args);
+    command.stdout(terminal.try_clone().expect("clones"));
+    finish(command, ITEM).is(0, "", "");
+    let mut shown = [0; 100];
+    let len = (&terminal).read(&mut shown).expect("reads");
+    let shown = String::from_utf8_lossy(&shown[..len]).into_owned();
+    assert!(shown.contains("\\u{1b}[2J\\u{9b}\u{fffd}"), "{shown:?}");
 }

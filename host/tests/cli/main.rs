@@ -6,6 +6,7 @@ mod cache;
 mod cases;
 mod forms;
 mod items;
+mod listed;
 mod signals;
 mod statuses;
 mod stops;

@@ -31,9 +31,10 @@ fn main() -> io::Result<()> {
 fn greeted(how: &str, stream: UnixStream) -> io::Result<()> {
     say(&stream, &format!(r#"{{"protocol":1,"build":"{BUILD}"}}"#))?;
     let module_len = hear(&stream)?;
-    let announce = |len: u64| {
+    let describe = |len: u64, result: &str| {
         let description = format!(
-            r#"{{"kind":"core","functions":[{{"name":"f","signature":{{"params":[],"result":null}}}}],
+            r#"{{"kind":"core",
+            "functions":[{{"name":"f","signature":{{"params":[],"result":{result}}}}}],
             "uncallable":[],"imports":[],"wasi":false,"needs":null,"module_size":{module_len},
             "artifact_size":{len},"compile_micros":1}}"#
         );
@@ -41,6 +42,7 @@ fn greeted(how: &str, stream: UnixStream) -> io::Result<()> {
             format!(r#"{{"Compiled":{{"description":{description},"artifact_len":{len}}}}}"#);
         say(&stream, &answer)
     };
+    let announce = |len: u64| describe(len, "null");
     match how {
         "silent" => sleep(),
         "stopped" => stop(),
@@ -92,6 +94,18 @@ fn greeted(how: &str, stream: UnixStream) -> io::Result<()> {
                 "uncallable":[],"imports":[],"wasi":false,"needs":null,"module_size":1,
                 "artifact_size":2,"compile_micros":1},"artifact_len":2}}"#;
             say(&stream, text).and_then(|()| (&stream).write_all(&[7; 2]))
+        }
+        // Read element by element, a list of these costs much time and no bytes.
+        "empty-types" => {
+            let many = vec![r#"{"tuple":[]}"#; 1_000_000].join(",");
+            describe(1000, &format!(r#"{{"list":{{"list":{{"tuple":[{many}]}}}}}}"#))
+        }
+        "nothing-in-a-list" => describe(1000, r#"{"list":{"flags":[]}}"#),
+        "deep-types" => {
+            describe(1000, &format!("{}\"u8\"{}", r#"{"list":"#.repeat(32), "}".repeat(32)))
+        }
+        "many-types" => {
+            describe(1000, &format!(r#"{{"tuple":[{}]}}"#, vec!["\"u8\""; 10_000].join(",")))
         }
         "control-characters" => say(&stream, r#"{"Refused":"a\u001b[31m\nb"}"#),
         _ => exit(64),

@@ -3,7 +3,7 @@
 //!
 //! What it found is its exit status: 0 for right answers, 3 for a pool that was refused (the reason
 //! is on standard error). Further arguments: `sandbox-off` asks for no sandbox, `zygote` for workers
-//! that are forked.
+//! that are forked, and a number for so many of them.
 
 use sandpool::{Cache, Pool, Sandbox, TaskModule, Zygote};
 use seccompiler::{
@@ -73,7 +73,8 @@ fn main() -> ExitCode {
     let sandbox = if asked("sandbox-off") { Sandbox::Off } else { Sandbox::Strict };
     let zygote = if asked("zygote") { Zygote::On } else { Zygote::Off };
     let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
-    let builder = Pool::builder(module).processes(2).cache(Cache::Off);
+    let workers = options.iter().find_map(|given| given.parse().ok()).unwrap_or(2);
+    let builder = Pool::builder(module).processes(workers).cache(Cache::Off);
     let builder = builder.sandbox(sandbox).zygote(zygote);
     let pool = match builder.build() {
         Ok(pool) => pool,

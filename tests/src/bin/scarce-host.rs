@@ -2,9 +2,9 @@
 //! must work with fewer workers, or say clearly why not.
 //!
 //! Started as root, it becomes a user whom nobody else is; else it has nothing to say (status 2).
-//! By its argument: `few` has room for some of its workers, `none` for none of them, `for-a-while`
-//! loses all of them while there is no room. Status 0 for what was expected. `files` stays who it is,
-//! and may have few descriptors.
+//! By its arguments: `few` has room for some of its workers, `none` for none of them, `for-a-while`
+//! loses all of them while there is no room; and the number of workers. Status 0 for what was expected.
+//! `files` stays who it is, and may have few descriptors.
 
 #![expect(unsafe_code, reason = "raw calls change the user of the whole process")]
 
@@ -96,9 +96,11 @@ fn few_files(limit: u64) -> ExitCode {
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some("files") {
-        let limit = args.next().and_then(|limit| limit.parse().ok());
-        return few_files(limit.expect("a number of descriptors"));
+    let how = args.next().unwrap_or_default();
+    let number = args.next().and_then(|number| number.parse::<usize>().ok());
+    let workers = number.expect("a number of descriptors or workers");
+    if how == "files" {
+        return few_files(workers as u64);
     }
     if !become_user() {
         return ExitCode::from(2);
@@ -107,17 +109,18 @@ fn main() -> ExitCode {
         let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
         Pool::builder(module).processes(workers).cache(Cache::Off)
     };
-    let done = match std::env::args().nth(1).as_deref() {
-        // The main thread, four keepers, and two workers.
-        Some("few") => {
-            allow(7);
-            builder(4)
+    let done = match how.as_str() {
+        // The main thread, a keeper for each, and half of the workers.
+        "few" => {
+            let room = workers.div_ceil(2);
+            allow(1 + workers + room);
+            builder(workers)
                 .build()
                 .map(|pool| {
                     let enough =
-                        (0..200).all(|_| squares(&pool)) && (1..=2).contains(&children().len());
+                        (0..200).all(|_| squares(&pool)) && (1..=room).contains(&children().len());
                     allow(1000);
-                    enough && eventually(|| children().len() == 4) && squares(&pool)
+                    enough && eventually(|| children().len() == workers) && squares(&pool)
                 })
                 // A worker may have been quicker than the last keeper's thread.
                 .or_else(|error| match error.to_string() {
@@ -125,11 +128,11 @@ fn main() -> ExitCode {
                     text => Err(text),
                 })
         }
-        Some("none") => {
+        "none" => {
             let began = Instant::now();
-            // This thread and a compiler, then both keepers, and no worker.
-            allow(3);
-            match builder(2).build() {
+            // This thread and a compiler, then the keepers, and no worker.
+            allow(1 + workers);
+            match builder(workers).build() {
                 Ok(_) => Err("it was built".to_owned()),
                 Err(error) => {
                     let text = error.to_string();
@@ -138,8 +141,8 @@ fn main() -> ExitCode {
                 }
             }
         }
-        Some("for-a-while") => builder(2).build().map_err(|error| error.to_string()).map(|pool| {
-            let all = eventually(|| children().len() == 2) && squares(&pool);
+        "for-a-while" => builder(workers).build().map_err(|error| error.to_string()).map(|pool| {
+            let all = eventually(|| children().len() == workers) && squares(&pool);
             allow(1);
             for pid in children() {
                 let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);

@@ -53,6 +53,8 @@ pub(crate) enum Deed {
     Refuse(String),
     ReadyTwice,
     CloseBell,
+    /// Claims nothing of what it is given, and lets a result come instead.
+    Murmur,
     // Before it serves, or at an item.
     /// Ends, and leaves a child that holds all that it had open.
     LeaveChild,
@@ -72,6 +74,10 @@ pub(crate) enum Deed {
     Unsolicited,
     /// The right result, byte by byte with these pauses.
     Dribble(u64),
+    /// Says that the item has ended, and lets its result come byte by byte, always another one.
+    Trickle,
+    /// Says that the item has ended, and nothing more.
+    Shirk,
     /// Results for ever.
     Flood,
     /// One result that never ends.

@@ -113,6 +113,12 @@ fn imports_that_are_not_provided() {
         component(r#"(import "host" (func (result u32)))"#).as_bytes(),
         &["`host`", "does not provide"],
     );
+    for reach in
+        ["wasi:http/outgoing-handler@0.2.0", "wasi:keyvalue/store@0.2.0", "wasi:nn/graph@0.2.0"]
+    {
+        let import = format!(r#"(import "{reach}" (instance (export "f" (func))))"#);
+        refused(component(&import).as_bytes(), &[reach, "does not provide"]);
+    }
     refused(
         component(r#"(import "wasi:cli/environment@0.3.0" (instance (export "f" (func))))"#)
             .as_bytes(),
@@ -127,6 +133,29 @@ fn imports_that_are_not_provided() {
     let types = r#"(import "my:pkg/types@1.0.0" (instance (type $a' (record (field "x" u8)))
         (export "a" (type (eq $a')))))"#;
     compile(component(types).as_bytes(), EngineSettings::default()).unwrap();
+}
+
+/// All that a core module can import, which a new version of the engine must not make longer unseen.
+#[test]
+fn what_core_modules_may_import_is_this_list() {
+    let engine = wasmtime::Engine::default();
+    let linker = crate::guest::imports::core_linker(&engine).unwrap();
+    let mut store = wasmtime::Store::new(&engine, crate::guest::state::State::idle());
+    let all = linker.iter(&mut store).map(|(module, name, _)| {
+        assert_eq!(module, "wasi_snapshot_preview1", "{name}");
+        name.to_owned()
+    });
+    let mut all: Vec<String> = all.collect();
+    all.sort_unstable();
+    let known = "args_get args_sizes_get clock_res_get clock_time_get environ_get environ_sizes_get \
+        fd_advise fd_allocate fd_close fd_datasync fd_fdstat_get fd_fdstat_set_flags \
+        fd_fdstat_set_rights fd_filestat_get fd_filestat_set_size fd_filestat_set_times fd_pread \
+        fd_prestat_dir_name fd_prestat_get fd_pwrite fd_read fd_readdir fd_renumber fd_seek fd_sync \
+        fd_tell fd_write path_create_directory path_filestat_get path_filestat_set_times path_link \
+        path_open path_readlink path_remove_directory path_rename path_symlink path_unlink_file \
+        poll_oneoff proc_exit proc_raise random_get sched_yield sock_accept sock_recv sock_send \
+        sock_shutdown";
+    assert!(all.iter().map(String::as_str).eq(known.split_whitespace()), "{all:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 type Outcome = Result<i64, TaskError>;
 
 /// Lets pools of all sizes be besieged, and checks what the deeds' own items end in.
-fn siege(
+pub(super) fn siege(
     deeds: &[Deed],
     build: impl Fn(PoolBuilder) -> PoolBuilder,
     options: impl Fn(Function) -> Function,
@@ -33,7 +33,7 @@ fn siege(
 
 /// The item ended as one whose worker was found out.
 #[track_caller]
-fn found_out(outcome: &Outcome, what: &str) {
+pub(super) fn found_out(outcome: &Outcome, what: &str) {
     let error = outcome.as_ref().expect_err(what);
     assert_eq!(error.kind(), TaskErrorKind::WorkerDied, "{error}");
     assert!(error.message().contains(what), "{error}");
@@ -43,7 +43,7 @@ fn frame(kind: u8, len: u64, bytes: usize) -> Deed {
     Deed::Frame { kind, len, bytes }
 }
 
-fn as_is<T>(it: T) -> T {
+pub(super) fn as_is<T>(it: T) -> T {
     it
 }
 

@@ -128,6 +128,9 @@ impl<'a> Talk<'a> {
         if told != (self.module.len() as u64, len) || description.functions.is_empty() {
             return Err(Fault::Nonsense("a description of another module".to_owned()));
         }
+        if !description.functions.iter().all(|function| function.signature.is_possible()) {
+            return Err(Fault::Nonsense("types that no module can have".to_owned()));
+        }
         let mut file = fds::open_file("sandpool-artifact").map_err(Fault::System)?;
         let mut piece = vec![0; PIECE];
         let mut left = len;
