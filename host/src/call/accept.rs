@@ -10,20 +10,42 @@ use crate::event::Tally;
 use crate::fences;
 use crate::outcome::{Failure, Logs, TaskError};
 use crate::pool::error::InputError;
+use crate::ring::frame::put_head;
 use std::sync::Arc;
 use std::time::Instant;
 
 impl Call {
-    /// Feeder: shows an item, whose frame is given. False if the call or its input was stopped.
+    /// Whether the feeder shows items without their heads.
     #[inline]
+    pub(super) fn shows_bytes(&self) -> bool {
+        self.intake.shows_bytes()
+    }
+
+    /// Feeder: shows an item, whose bytes are given. False if the call or its input was stopped.
+    #[inline]
+    pub(super) fn show_bytes(&self, item: &mut Buffer) -> bool {
+        if !self.intake.show_bytes(item) {
+            put_head(item);
+            return self.show(item);
+        }
+        self.shown();
+        true
+    }
+
+    /// Feeder: shows an item, whose frame is given. False if the call or its input was stopped.
     pub(super) fn show(&self, frame: &mut Buffer) -> bool {
         if !self.intake.show(frame) && !self.accept_frame(frame) {
             return false;
         }
+        self.shown();
+        true
+    }
+
+    #[inline]
+    fn shown(&self) {
         if self.core.someone_rests() {
             self.core.wake_idle();
         }
-        true
     }
 
     /// Accepts what was shown before, and one more item.

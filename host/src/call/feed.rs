@@ -59,10 +59,10 @@ pub(crate) fn start(call: &Arc<Call>, mut source: impl Source + Send + 'static) 
 }
 
 fn feed(call: &Arc<Call>, source: &mut impl Source) -> Option<InputError> {
-    let mut frame = Buffer::default();
+    let mut item = Buffer::default();
     while let Some(room) = call.await_room() {
         // The source is not used again after a panic.
-        let stride = AssertUnwindSafe(|| pull_stride(call, source, room, &mut frame));
+        let stride = AssertUnwindSafe(|| pull_stride(call, source, room, &mut item));
         match catch_unwind(stride) {
             Ok(Stride::Over) => {}
             Ok(Stride::End(error)) => return error,
@@ -85,20 +85,17 @@ fn pull_stride(
     call: &Arc<Call>,
     source: &mut impl Source,
     room: Room,
-    frame: &mut Buffer,
+    item: &mut Buffer,
 ) -> Stride {
     let Room { mut items, mut bytes } = room;
     while items > 0 && bytes > 0 && !call.calls_feeder() {
-        frame.clear();
-        let mut step = Step::End;
-        // If it is no item, the frame is not used.
-        let _ = append(frame, |out| {
-            step = source.pull(out);
-            if matches!(step, Step::Item) { Ok(()) } else { Err(()) }
-        });
-        let len = frame.len() as u64;
+        item.clear();
+        let bare = call.shows_bytes();
+        let step = if bare { source.pull(item) } else { pull_frame(source, item) };
+        let len = item.len() as u64;
         match step {
-            Step::Item if call.show(frame) => {}
+            Step::Item if bare && call.show_bytes(item) => {}
+            Step::Item if !bare && call.show(item) => {}
             Step::Item => return Stride::End(None),
             // The type is wrong, not this one value: nothing of this call can fit.
             Step::Misfit(failure) if call.spec.form == Form::Binary && call.accepted() == 0 => {
@@ -117,6 +114,17 @@ fn pull_stride(
         bytes = bytes.saturating_sub(len);
     }
     Stride::Over
+}
+
+/// Pulls an item into a frame.
+fn pull_frame(source: &mut impl Source, frame: &mut Buffer) -> Step {
+    let mut step = Step::End;
+    // If it is no item, the frame is not used.
+    let _ = append(frame, |out| {
+        step = source.pull(out);
+        if matches!(step, Step::Item) { Ok(()) } else { Err(()) }
+    });
+    step
 }
 
 /// Brings the whole input of an eager call in, on the caller's thread. Work begins with the first

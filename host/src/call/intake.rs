@@ -61,6 +61,38 @@ impl Intake {
         true
     }
 
+    /// Whether items were of one size so far, and are shown without their heads.
+    #[inline]
+    pub(super) fn shows_bytes(&self) -> bool {
+        matches!(self.layout(), Some(Layout::Fixed(_)))
+    }
+
+    /// Feeder: shows an item as [`show`](Self::show) does, whose bytes alone are given.
+    #[inline]
+    pub(super) fn show_bytes(&self, item: &[u8]) -> bool {
+        let (Some(Layout::Fixed(size)), Some(words)) = (self.layout(), self.words.get()) else {
+            return false;
+        };
+        let (from, used) = self.stock.shown();
+        let len = size.stride() / WORD;
+        if item.len() != size.bytes() || len > ROOM - used {
+            return false;
+        }
+        for at in 0..len {
+            let mut word = [0; WORD];
+            let bytes = item.get(at * WORD..).unwrap_or(&[]);
+            match bytes.first_chunk() {
+                Some(whole) => word = *whole,
+                None => word.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte),
+            }
+            if let Some(place) = words.get(from.wrapping_add(at) % ROOM) {
+                place.store(u64::from_le_bytes(word), Ordering::Relaxed);
+            }
+        }
+        self.stock.show(from.wrapping_add(len));
+        true
+    }
+
     /// What of a frame is shown: of an item that is like all others, its bytes alone.
     #[inline]
     fn part<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
@@ -178,7 +210,11 @@ mod tests {
         for size in [0, 1, 8, 9, Size::MOST] {
             let items: Vec<Vec<u8>> = (0..10_u8).map(|i| vec![i; size]).collect();
             let intake = Intake::default();
-            assert!(items.iter().all(|item| show(&intake, &frame(item))));
+            assert!(show(&intake, &frame(&items[0])));
+            assert_eq!(intake.show_bytes(&items[1]), intake.shows_bytes());
+            let at = 1 + usize::from(intake.shows_bytes());
+            assert!(items[at..].iter().all(|item| show(&intake, &frame(item))));
+            assert!(!intake.show_bytes(&vec![0; size + 1]), "of another size");
             let (found, expected) = (Span::whole(taken(&intake)), Span::whole(block(&items)));
             assert_eq!((found.len(), found.size()), (10, expected.size()));
             assert_eq!(found.items().layout(), Layout::of(size));

@@ -17,6 +17,7 @@ pub(crate) mod stock;
 pub(crate) mod store;
 pub(crate) mod wait;
 
+use crate::description::FunctionInfo;
 use crate::event::Tally;
 use crate::outcome::TaskErrorKind;
 use crate::pool::core::Core;
@@ -36,6 +37,8 @@ use store::Store;
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) spec: Spec,
+    /// The function that it runs.
+    pub(crate) function: Arc<FunctionInfo>,
     pub(crate) core: Arc<Core>,
     inner: Mutex<Inner>,
     /// Outcomes, completeness, readiness.
@@ -159,6 +162,7 @@ impl Call {
             cut_short: false,
         };
         Arc::new(Self {
+            function: Arc::clone(&core.functions[spec.function as usize]),
             spec,
             core,
             inner: Mutex::new(inner),

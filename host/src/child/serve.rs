@@ -24,6 +24,7 @@ pub(crate) trait Run {
 }
 
 impl Run for Guest {
+    #[inline]
     fn needs_preparation(&self) -> bool {
         self.needs_preparation()
     }
@@ -32,10 +33,12 @@ impl Run for Guest {
         self.prepare()
     }
 
+    #[inline]
     fn run(&mut self, item: &Item<'_>, output: &mut Reply) -> Result<(), Failure> {
         self.run(item, output)
     }
 
+    #[inline]
     fn take_logs(&mut self) -> Option<Logs> {
         self.take_logs()
     }

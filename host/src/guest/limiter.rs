@@ -36,6 +36,7 @@ impl Limiter {
     }
 
     /// Forgets refusals of earlier items of a reused instance.
+    #[inline]
     pub(super) fn next_item(&mut self) {
         self.refused = None;
     }

@@ -18,6 +18,7 @@ use super::recipe::Recipe;
 use super::strikes::{Strike, Strikes, Suspect, Verdict};
 use super::turns::Turns;
 use crate::call::{Call, Stop};
+use crate::description::FunctionInfo;
 use crate::event::{Observers, Stats};
 use crate::fences;
 use crate::keeper::seat::Seat;
@@ -31,6 +32,8 @@ use std::time::{Duration, Instant};
 /// The shared middle of a pool.
 #[derive(Debug)]
 pub(crate) struct Core {
+    /// Those of the recipe, each for itself: a call has its own at hand.
+    pub(crate) functions: Vec<Arc<FunctionInfo>>,
     pub(crate) recipe: Arc<Recipe>,
     /// What makes workers, if they are not executed.
     nursery: Option<Nursery>,
@@ -93,7 +96,9 @@ impl Core {
             strikes: Strikes::new(seats.len()),
             turns: Turns::new(at_once(seats.len())),
         };
+        let functions = recipe.config.description.functions.iter().cloned().map(Arc::new).collect();
         Arc::new(Self {
+            functions,
             recipe,
             nursery,
             seats,

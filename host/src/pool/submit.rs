@@ -12,7 +12,7 @@ use crate::call::run::Value;
 use crate::call::spec::{Spec, Window};
 use crate::call::store::Order;
 use crate::codec;
-use crate::description::{Form, FunctionInfo};
+use crate::description::Form;
 use crate::keeper::drive::drive;
 use crate::outcome::{Failure, TaskErrorKind};
 use serde::Serialize;
@@ -193,7 +193,7 @@ impl<I: IntoIterator> Started<'_, I> {
 fn encode<A: Serialize + ?Sized>(call: &Call, shape: Shape, item: &A, out: &mut Vec<u8>) -> Step {
     let before = out.len();
     let star = shape == Shape::Arguments;
-    match codec::to_params(&call.info().signature, star, item, out) {
+    match codec::to_params(&call.function.signature, star, item, out) {
         Ok(()) => call.check_size(out.len() - before),
         Err(misfit) => {
             let failure = Failure::new(TaskErrorKind::BadInput, misfit.to_string());
@@ -205,16 +205,11 @@ fn encode<A: Serialize + ?Sized>(call: &Call, shape: Shape, item: &A, out: &mut 
 /// Decodes one value.
 #[inline]
 pub(super) fn typed<R: DeserializeOwned>(call: &Call, value: Value<'_>) -> Result<R, Failure> {
-    codec::from_value(call.info().value_type(), value.bytes)
+    codec::from_value(call.function.value_type(), value.bytes)
         .map_err(|misfit| Failure::new(TaskErrorKind::BadOutput, misfit.to_string()))
 }
 
 impl Call {
-    /// The function that this call runs.
-    pub(crate) fn info(&self) -> &FunctionInfo {
-        &self.core.recipe.config.description.functions[self.spec.function as usize]
-    }
-
     /// Whether an encoded item is small enough.
     #[inline]
     pub(super) fn check_size(&self, size: usize) -> Step {

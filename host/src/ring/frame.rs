@@ -262,6 +262,14 @@ pub(crate) fn append<E>(
     done
 }
 
+/// Makes a frame of the bytes of an item.
+#[cold]
+pub(crate) fn put_head(item: &mut Vec<u8>) {
+    let head = Head { kind: ItemKind::Item, len: item.len() as u64 };
+    item.splice(..0, head.encode());
+    pad(item);
+}
+
 /// Fills up to where the next one may begin.
 #[inline]
 fn pad(frames: &mut Vec<u8>) {
