@@ -48,7 +48,7 @@ const CASES: [Case; 4] = [
     Case {
         number: "3",
         work: "items of 1 ms, `imap_unordered`",
-        n: 500,
+        n: 1000,
         cost: |_| 1000.0,
         block: 1,
         sizes: &[1, 2, 16],

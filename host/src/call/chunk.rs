@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Worth of work in one chunk: long against a hand-over (some 20 µs), short against a human.
-const TARGET: Duration = Duration::from_millis(2);
+const TARGET: Duration = Duration::from_millis(4);
 /// Most items of one automatic chunk.
 const MOST: usize = 8192;
 /// From this cost on an item is not handed over before its worker is free: the gap between two
@@ -140,14 +140,14 @@ mod tests {
     #[test]
     fn quick_items_travel_together_and_fewer_of_them_at_the_end() {
         assert_eq!(plan(Chunk::Auto, 10, 1_000_000, Some(u64::MAX)).items, MOST);
-        assert_eq!(plan(Chunk::Auto, 10_000, 1_000_000, Some(u64::MAX)).items, 200);
+        assert_eq!(plan(Chunk::Auto, 10_000, 1_000_000, Some(u64::MAX)).items, 400);
         assert_eq!(plan(Chunk::Auto, 100, 100, None).items, 25);
         assert_eq!(plan(Chunk::Auto, 100, 0, None).items, 1);
     }
 
     #[test]
     fn crumbs_are_not_handed_over_behind_others_but_in_a_small_window() {
-        assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(u64::MAX)).least, 50);
+        assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(u64::MAX)).least, 100);
         assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(64)).least, 8);
         assert_eq!(plan(Chunk::Auto, 10_000, 10, Some(1)).least, 1);
         assert_eq!(plan(Chunk::Auto, 10_000, 10, None).least, 1, "no more will come");
@@ -157,7 +157,7 @@ mod tests {
     fn an_explicit_size_is_that_of_what_travels_together() {
         let seven = Chunk::Size(NonZeroUsize::new(7).expect("not zero"));
         assert_eq!(plan(seven, 100_000_000, 2, None).items, 7);
-        assert_eq!(plan(seven, 10_000, 1000, Some(u64::MAX)).items, 196, "several at a time");
+        assert_eq!(plan(seven, 10_000, 1000, Some(u64::MAX)).items, 399, "several at a time");
         assert_eq!(plan(seven, 10_000, 10, Some(u64::MAX)).items, 7);
     }
 

@@ -280,6 +280,11 @@ impl Call {
         }
     }
 
+    /// What an item is known to cost a worker.
+    pub(crate) fn cost(&self) -> Option<Duration> {
+        self.lock().cost.per_item()
+    }
+
     /// Throws results away from now on, those that are here included.
     pub(crate) fn discard_results(&self) {
         let mut inner = self.lock();

@@ -40,6 +40,25 @@ impl Batch {
     }
 }
 
+/// How much of the time in which these came belongs to each of them: by what an item of its call is
+/// known to cost, which only one that came alone can tell.
+pub(super) fn parts(batches: &[Batch], elapsed: Duration) -> Vec<Duration> {
+    if batches.len() == 1 {
+        return vec![elapsed];
+    }
+    let known = |batch: &Batch| batch.call.cost().map(|cost| cost.as_secs_f64().max(1e-9));
+    let costs: Vec<Option<f64>> = batches.iter().map(known).collect();
+    let (sum, n) = costs.iter().flatten().fold((0.0, 0_u32), |(sum, n), cost| (sum + cost, n + 1));
+    // Of what nobody knows, it is taken to be like the others.
+    let usual = if n > 0 { sum / f64::from(n) } else { 1.0 };
+    let weight = |(batch, cost): (&Batch, &Option<f64>)| {
+        batch.count().0 as f64 * cost.unwrap_or(usual)
+    };
+    let weights: Vec<f64> = batches.iter().zip(&costs).map(weight).collect();
+    let all = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    weights.into_iter().map(|weight| elapsed.mul_f64(weight / all)).collect()
+}
+
 /// What was read of the results of a worker.
 #[derive(Debug)]
 pub(super) struct Sorted {

@@ -199,20 +199,18 @@ impl Link {
     }
 
     fn deliver(&mut self, batches: Vec<Batch>) {
-        let counts = batches.iter().map(|batch| batch.count().0);
-        let Some(items) = u32::try_from(counts.sum::<u64>()).ok().filter(|items| *items > 0) else {
+        if batches.iter().all(|batch| batch.count().0 == 0) {
             return;
-        };
+        }
         let now = Instant::now();
         let elapsed = now.duration_since(std::mem::replace(&mut self.since, now));
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.core.stats.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.core.worker_works(self.seat);
-        // What came together has cost alike, as far as anybody can tell.
-        let each = elapsed / items;
-        for batch in batches {
+        let parts = batch::parts(&batches, elapsed);
+        for (batch, part) in batches.into_iter().zip(parts) {
             let (items, failed) = batch.count();
-            batch.deliver(each.saturating_mul(u32::try_from(items).unwrap_or(u32::MAX)));
+            batch.deliver(part);
             let worker = self.seat;
             self.core.observers.tell(|| PoolEvent::ItemsDone { worker, items, failed });
         }

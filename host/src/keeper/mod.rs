@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use worker::Worker;
 
 /// From this cost on each result is announced by itself.
-const ANNOUNCED: Duration = Duration::from_micros(500);
+const ANNOUNCED: Duration = Duration::from_millis(2);
 /// Shortest time between two looks at a clock.
 const KILL_LOOK: Duration = Duration::from_millis(1);
 /// Longest time between two looks at the clock of an item with a timeout.
