@@ -75,3 +75,11 @@ pub fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
     let _ = kill_process(pid, Signal::KILL);
 }
+
+/// Whether this process ignores a signal, which those that it starts then do as well.
+pub fn ignores(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("it says so");
+    let bits = u64::from_str_radix(bits.trim(), 16).expect("they are hexadecimal");
+    bits >> (signal.as_raw() - 1) & 1 != 0
+}

@@ -51,9 +51,8 @@ pub(super) fn parts(batches: &[Batch], elapsed: Duration) -> Vec<Duration> {
     let (sum, n) = costs.iter().flatten().fold((0.0, 0_u32), |(sum, n), cost| (sum + cost, n + 1));
     // Of what nobody knows, it is taken to be like the others.
     let usual = if n > 0 { sum / f64::from(n) } else { 1.0 };
-    let weight = |(batch, cost): (&Batch, &Option<f64>)| {
-        batch.count().0 as f64 * cost.unwrap_or(usual)
-    };
+    let weight =
+        |(batch, cost): (&Batch, &Option<f64>)| batch.count().0 as f64 * cost.unwrap_or(usual);
     let weights: Vec<f64> = batches.iter().zip(&costs).map(weight).collect();
     let all = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     weights.into_iter().map(|weight| elapsed.mul_f64(weight / all)).collect()

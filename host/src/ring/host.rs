@@ -257,7 +257,7 @@ impl HostRing {
         }
         // Read after the tail, which covers nothing behind the end of a row before that is told; and
         // before the head is moved, as the worker may tell of another end then.
-        inbox.rows_end(control.row_end.load(Ordering::Acquire));
+        inbox.row_ends(control.row_end.load(Ordering::Acquire))?;
         // At most `ARENA`, so it fits.
         self.region.read(Stream::Results, self.results_head, available as usize, &mut inbox.bytes);
         self.results_head = tail;

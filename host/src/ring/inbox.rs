@@ -7,6 +7,9 @@ use super::frame::{ALIGN, HEAD, Head, ResultKind, Size, framed};
 use crate::buffers::Buffer;
 use std::ops::Range;
 
+/// A keeper reads all that has come, each time: of an honest worker there are two ends, rarely three.
+const MOST_ENDS: usize = 1000;
+
 /// What came out of the result stream and was not read.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -48,11 +51,17 @@ impl Inbox {
         Self { bytes: Buffer::default(), position: 0, row: None, row_ends: Vec::new(), max_result }
     }
 
-    /// Where the worker says that its newest row ends.
-    pub(crate) fn rows_end(&mut self, position: u64) {
-        if self.row_ends.last() != Some(&position) {
-            self.row_ends.push(position);
+    /// Where the worker says that its newest row ends. There are not more of them than rows whose
+    /// results were not read.
+    pub(super) fn row_ends(&mut self, position: u64) -> Result<(), Violation> {
+        if self.row_ends.last() == Some(&position) {
+            return Ok(());
         }
+        if self.row_ends.len() >= MOST_ENDS {
+            return Err(Violation::Position);
+        }
+        self.row_ends.push(position);
+        Ok(())
     }
 
     /// Where nothing was read.
@@ -139,9 +148,10 @@ impl Inbox {
     pub(crate) fn take(&mut self, mark: Mark) -> Buffer {
         let Mark { at, row } = mark;
         (self.position, self.row) = (self.position.wrapping_add(at as u64), row);
-        // One that was read stays, as it is told again until there is another.
-        let read = self.row_ends.iter().take_while(|end| **end < self.position).count();
-        self.row_ends.drain(..read.saturating_sub(1));
+        // The last one stays, as it is told again until there is another.
+        let last = self.row_ends.pop();
+        self.row_ends.retain(|end| end.wrapping_sub(self.position) < u64::MAX / 2);
+        self.row_ends.extend(last);
         let (front, rest) = self.bytes.split_at_checked(at).unwrap_or((&self.bytes, &[]));
         if front.len() < rest.len() {
             let front = front.to_vec();
@@ -196,7 +206,7 @@ mod tests {
         inbox.take(mark);
         inbox.bytes.extend([2; 8]);
         inbox.bytes.extend(head(ResultKind::Value, 0));
-        inbox.rows_end(32);
+        assert!(inbox.row_ends(32).is_ok());
         let mut mark = inbox.start();
         assert_eq!(inbox.find(&mut mark), Ok(Some(Found::Values { size: row(5), count: 1 })));
         mark.at += 8;
@@ -205,10 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn ends_of_rows_that_never_were_fill_no_memory() {
+        let mut inbox = inbox(&[]);
+        let refused = (0..1 << 20).find(|n| inbox.row_ends(u64::MAX - 9 * n).is_err());
+        assert_eq!(refused, Some(MOST_ENDS as u64));
+        // Read, they are forgotten.
+        inbox.take(Mark { at: 0, row: None });
+        assert!(inbox.row_ends.len() <= 1 && inbox.row_ends(7).is_ok());
+    }
+
+    #[test]
     fn what_no_honest_worker_writes_is_refused() {
         let find = |bytes: &[u8], end| {
             let mut inbox = inbox(bytes);
-            inbox.rows_end(end);
+            assert!(inbox.row_ends(end).is_ok());
             inbox.find(&mut inbox.start())
         };
         let values = |head: [u8; HEAD], len| [&head[..], &vec![0; len]].concat();

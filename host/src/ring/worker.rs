@@ -83,8 +83,8 @@ pub(crate) struct WorkerRing {
     may_begin: bool,
     /// The values of this function are of several sizes.
     varied: bool,
-    /// Where the last row of results ended.
-    row_end: u64,
+    /// Where the last row of results ended, if one has.
+    row_end: Option<u64>,
     /// Number of the next item to claim; equals the number of ended ones between items.
     next: Count,
     /// What the host wanted its bell at when it was rung last; not a count before that.
@@ -107,7 +107,7 @@ impl WorkerRing {
             results: Layout::Framed,
             may_begin: false,
             varied: false,
-            row_end: 0,
+            row_end: None,
             next: Count::ZERO,
             rung_at: u32::MAX,
             large: Vec::new(),
@@ -323,8 +323,11 @@ impl WorkerRing {
         }
         let alike = self.may_begin && !self.varied && body.is_empty();
         let size = Size::of(front.len()).filter(|_| alike);
-        // Only one end can be told at a time: the host must have seen the one before.
-        let Some(size) = size.filter(|_| self.host_is_at() >= self.row_end) else {
+        // Only one end can be told at a time, and the host has seen the one before only if it has read
+        // what lies behind it: it may have come to the very place before the end was told.
+        let head = self.host_is_at();
+        let seen = self.row_end.is_none_or(|end| head > end);
+        let Some(size) = size.filter(|_| seen) else {
             return self.write_frame(ResultKind::Value, &[front, body]);
         };
         let need = HEAD + size.stride();
@@ -340,8 +343,8 @@ impl WorkerRing {
     /// What follows is in frames; values again side by side, if they are, in the next row of items.
     fn end_row(&mut self) {
         if let Layout::Fixed(_) = std::mem::replace(&mut self.results, Layout::Framed) {
-            self.row_end = self.results_tail;
-            self.region.control().row_end.store(self.row_end, Ordering::Release);
+            self.row_end = Some(self.results_tail);
+            self.region.control().row_end.store(self.results_tail, Ordering::Release);
         }
         self.may_begin = false;
     }

@@ -146,9 +146,21 @@ fn d79_an_item_that_ends_while_its_host_is_stopped_has_ended() {
     });
 }
 
+/// Whether this process ignores a signal, which those that it starts then do as well.
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    ignored.unwrap_or(0) >> (signal.as_raw() - 1) & 1 != 0
+}
+
 #[test]
 fn d79_hang_up_and_quit_leave_no_process_behind() {
     for signal in [Signal::HUP, Signal::QUIT] {
+        if is_ignored(signal) {
+            eprintln!("{signal:?} is ignored here, as under `nohup`: not tried");
+            continue;
+        }
         for count in ["1", "2", "8"] {
             let folder = folder();
             let mut command = sandpool(&["imap", "-f", "slow", "-j", count]);

@@ -170,6 +170,36 @@ fn results_of_all_sorts_come_in_their_order() {
     worker.join().unwrap();
 }
 
+/// Whatever the host has seen in between, it must know of each end.
+#[test]
+fn no_end_of_a_row_is_told_over_one_that_was_not_seen() {
+    for takes in 0..1 << 7_u32 {
+        let (mut host, mut worker, _) = pair();
+        let answer = |index: u64| match index % 2 {
+            0 => (ResultKind::Value, index.to_le_bytes().to_vec()),
+            _ => (ResultKind::Failure, format!("failure {index}").into_bytes()),
+        };
+        for index in 0..8 {
+            // A row of its own, so that results may be in one again.
+            assert_eq!(host.push_fixed(index, 1, size(8)), 1);
+        }
+        for index in 0..8 {
+            let item = worker.claim().unwrap().unwrap();
+            match answer(index) {
+                (ResultKind::Value, bytes) => worker.publish_value(item, &bytes, &[]).unwrap(),
+                (kind, bytes) => worker.publish(item, kind, &[&bytes]).unwrap(),
+            }
+            if takes >> index & 1 == 1 {
+                host.ring.take(&mut host.inbox).unwrap();
+            }
+        }
+        assert!(worker.claim().unwrap().is_none());
+        for index in 0..8 {
+            assert_eq!(host.next(), answer(index), "item {index}, looked at {takes:b}");
+        }
+    }
+}
+
 #[test]
 fn a_number_takes_no_more_than_its_bytes() {
     let (mut host, mut worker, region) = pair();
