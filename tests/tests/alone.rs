@@ -157,7 +157,8 @@ fn memory_is_flat_while_the_consumer_sleeps() {
         // The default window is 64 MiB; rings, spare room of buffers and workers' chunks come on top.
         let most = 160.max(96 + 16 * workers as u64);
         assert!(grown <= most, "{grown} MiB for {workers} workers, results of {size} bytes");
-        assert!(results.pulled() <= 10 + 4 * workers as u64 * 4096);
+        // Of the quickest items, 8192 travel together.
+        assert!(results.pulled() <= 10 + 4 * workers as u64 * 8192);
     }
 }
 
