@@ -167,40 +167,45 @@ impl Reader<'_> {
                 pile.add(leg, n, (Layout::Fixed(size), from..mark.at), pile.notes.len());
                 (n, End::Stretch)
             }
-            Ok(Some(Found::Frame { .. })) => self.read_frames(leg, most, pile),
+            Ok(Some(Found::Frame { .. })) => {
+                self.mark = mark;
+                self.read_frames(leg, most, pile)
+            }
             Ok(None) | Err(_) => (0, End::Results),
         }
     }
 
-    /// Reads frames, at most so many.
+    /// Reads frames, at most so many. The first of them lies at the mark.
     fn read_frames(&mut self, leg: &Leg, most: usize, pile: &mut Pile) -> (usize, End) {
-        let noted = pile.notes.len();
-        let (mut read, mut place) = (0, None::<Range<usize>>);
+        let (noted, start) = (pile.notes.len(), self.mark.at);
+        let (mut read, mut to) = (0, start);
         let end = loop {
             if read == most {
                 break End::Stretch;
             }
-            let mut mark = self.mark;
-            let Ok(Some(found)) = self.inbox.find(&mut mark) else { break End::Results };
-            let Found::Frame { kind, bytes, next } = found else { break End::Stretch };
-            let from = std::mem::replace(&mut mark.at, next);
+            let Ok(Some(Found::Frame { kind, bytes, next })) = self.inbox.frame(to) else {
+                break End::Results;
+            };
+            if kind == ResultKind::Row {
+                break End::Stretch;
+            }
             match self.note(kind, bytes, (leg, read), pile.from) {
-                Ok(note) => pile.notes.extend(note.map(|note| (from - pile.from, note))),
+                Ok(None) => {}
+                Ok(Some(note)) => pile.notes.push((to - pile.from, note)),
                 Err(End::Again) => {
-                    self.mark = mark;
-                    self.left -= 1;
-                    break End::Again;
+                    self.mark.at = next;
+                    self.left -= read + 1;
+                    pile.add(leg, read, (Layout::Framed, start..to), noted);
+                    return (read, End::Again);
                 }
                 Err(end) => break end,
             }
-            self.mark = mark;
-            place = Some(place.map_or(from, |place| place.start)..next);
+            to = next;
             read += 1;
         };
+        self.mark.at = to;
         self.left -= read;
-        if let Some(place) = place {
-            pile.add(leg, read, (Layout::Framed, place), noted);
-        }
+        pile.add(leg, read, (Layout::Framed, start..to), noted);
         (read, end)
     }
 

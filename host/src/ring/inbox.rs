@@ -114,7 +114,7 @@ impl Inbox {
     /// The frame at `at`. Of one that begins a row, the bytes are those of its first value, be they
     /// there or not.
     #[inline]
-    fn frame(&self, at: usize) -> Result<Option<Found>, Violation> {
+    pub(crate) fn frame(&self, at: usize) -> Result<Option<Found>, Violation> {
         let Some(&raw) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<HEAD>) else {
             return Ok(None);
         };

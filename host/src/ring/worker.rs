@@ -209,7 +209,7 @@ impl WorkerRing {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_framed(&mut self, context: Context) -> Result<Claimed, Stop> {
         let at = self.items_head;
         self.await_bytes(HEAD as u64)?;
@@ -311,8 +311,26 @@ impl WorkerRing {
                 self.show_results(end);
                 Ok(())
             }
+            Layout::Framed if body.is_empty() && (self.varied || !self.may_begin) => {
+                self.publish_framed(front)
+            }
             _ => self.publish_unlike(front, body),
         }
+    }
+
+    /// Publishes a value in a frame, as those before it.
+    #[inline]
+    fn publish_framed(&mut self, value: &[u8]) -> Result<(), Stop> {
+        let end = self.results_tail + (HEAD as u64 + value.len() as u64).next_multiple_of(8);
+        if end > self.free_to {
+            return self.write_frame(ResultKind::Value, &[value]);
+        }
+        let head = Head { kind: ResultKind::Value, len: value.len() as u64 }.encode();
+        self.region.write(Stream::Results, self.results_tail, &head);
+        self.region.write(Stream::Results, self.results_tail + HEAD as u64, value);
+        self.region.expect_write(Stream::Results, end + AHEAD);
+        self.show_results(end);
+        Ok(())
     }
 
     /// Publishes a value that is not like the one before.
