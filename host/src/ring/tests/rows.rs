@@ -146,7 +146,7 @@ fn results_of_all_sorts_come_in_their_order() {
     // Numbers, with a failure and a text now and then.
     let answer = |index: u64| match index % 7 {
         3 => (ResultKind::Failure, format!("failure {index}").into_bytes()),
-        5 if index % 2 == 0 => (ResultKind::Value, format!("text {index}").into_bytes()),
+        5 if index.is_multiple_of(2) => (ResultKind::Value, format!("text {index}").into_bytes()),
         _ => (ResultKind::Value, index.to_le_bytes().to_vec()),
     };
     let worker = answering(worker, move |index, _| {
