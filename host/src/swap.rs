@@ -11,15 +11,18 @@ use std::time::{Duration, Instant};
 const SWAPS: &str = "/proc/swaps";
 /// Looking costs some microseconds.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// After so many looks in a row that tell nothing, there may be swap.
+const BLIND: u32 = 5;
 
 /// Whether swap is active. Where the answer is unknown, it counts as active.
 pub(crate) fn is_active() -> bool {
-    is_listed(Path::new(SWAPS))
+    is_listed(Path::new(SWAPS)).unwrap_or(true)
 }
 
-fn is_listed(swaps: &Path) -> bool {
+/// `None` where nobody can tell.
+fn is_listed(swaps: &Path) -> Option<bool> {
     // The first line is a heading.
-    std::fs::read_to_string(swaps).map_or(true, |swaps| swaps.lines().count() > 1)
+    std::fs::read_to_string(swaps).ok().map(|swaps| swaps.lines().count() > 1)
 }
 
 /// Looks now and then for swap that was not there before.
@@ -29,6 +32,8 @@ pub(crate) struct Watch {
     turned_on: bool,
     /// When to look again; `None` if there was swap from the start, so nobody counts on its absence.
     next: Option<Instant>,
+    /// Looks in a row that told nothing.
+    blind: u32,
 }
 
 impl Watch {
@@ -38,15 +43,23 @@ impl Watch {
     }
 
     fn of(swaps: &'static Path) -> Self {
-        let next = (!is_listed(swaps)).then(Instant::now);
-        Self { swaps, turned_on: false, next }
+        let next = (is_listed(swaps) == Some(false)).then(Instant::now);
+        Self { swaps, turned_on: false, next, blind: 0 }
     }
 
     /// Looks again, if it is time, and tells whether swap has been turned on since the start.
     pub(crate) fn look(&mut self, now: Instant) -> bool {
         if !self.turned_on && self.next.is_some_and(|next| now >= next) {
             self.next = now.checked_add(BETWEEN_LOOKS);
-            self.turned_on = is_listed(self.swaps);
+            // A process without a descriptor to spare cannot look, and must not lose its workers for
+            // that every time.
+            self.blind = if let Some(listed) = is_listed(self.swaps) {
+                self.turned_on = listed;
+                0
+            } else {
+                self.blind + 1
+            };
+            self.turned_on |= self.blind >= BLIND;
         }
         self.turned_on
     }
@@ -79,8 +92,26 @@ mod tests {
     }
 
     #[test]
+    fn who_cannot_look_for_a_while_goes_on_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: &'static Path = Box::leak(folder.path().join("swaps").into_boxed_path());
+        std::fs::write(path, HEADING).unwrap();
+        let mut watch = Watch::of(path);
+        let start = Instant::now();
+        let mut looks = (0..).map(|n| start + n * BETWEEN_LOOKS);
+        let mut look = || watch.look(looks.next().unwrap());
+        for _ in 0..2 {
+            std::fs::write(path, HEADING).unwrap();
+            assert!(!look());
+            std::fs::remove_file(path).unwrap();
+            assert!((1..BLIND).all(|_| !look()));
+        }
+        assert!(look(), "not for ever");
+    }
+
+    #[test]
     fn swap_that_was_there_is_nothing_new_and_the_unknown_counts_as_swap() {
-        assert!(is_listed(Path::new("/nowhere/swaps")));
+        assert_eq!(is_listed(Path::new("/nowhere/swaps")), None);
         let mut watch = Watch::of(Path::new("/nowhere/swaps"));
         assert!(!watch.look(Instant::now()));
     }
