@@ -43,7 +43,7 @@ impl Call {
 
     #[inline]
     fn shown(&self) {
-        if self.core.someone_rests() {
+        if self.core.resting() > 0 {
             self.core.wake_idle();
         }
     }

@@ -10,6 +10,7 @@
 use super::batch::{self, Batch};
 use super::flight::Flight;
 use super::seat::Seat;
+use super::share::Shared;
 use super::worker::Worker;
 use super::{ANNOUNCED, KILL_LOOK, LONGEST_LOOK, Parting, SLACK};
 use crate::buffers::Buffer;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 /// A worker is looked after no sooner. A time nearer than the kernel's tick (4 ms at 250 Hz) sets the
 /// processor's own timer, at every sleep and again at every wake-up: 10 µs each in a virtual machine,
 /// which made items of 0.2 ms 8 % slower.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(5);
 /// How often a worker is looked after that takes longer than expected, and how many items it ends
 /// in that time if they are not the cause.
 const LATE: Duration = Duration::from_millis(1);
@@ -55,9 +56,9 @@ pub(crate) struct Link {
     pub(super) since: Instant,
     /// Items that may be outstanding when the next chunk is taken, and their expected cost.
     ahead: usize,
-    per_item: Option<Duration>,
+    pub(super) per_item: Option<Duration>,
     /// The chunk takes longer than expected.
-    wary: bool,
+    pub(super) wary: bool,
     /// It does so because its items are slow: results are announced one by one. Else the worker has
     /// to share its processor, and bells would only slow it down further.
     crawls: bool,
@@ -149,12 +150,20 @@ impl Link {
         }
         self.drop_stopped()?;
         self.drop_gated()?;
-        self.share()?;
-        self.top_up()?;
+        let shared = self.share()?;
+        match shared {
+            Shared::Some if self.is_idle() => self.looks = 1,
+            Shared::Some => {}
+            Shared::Nothing | Shared::Perhaps(_) => self.top_up()?,
+        }
         let due = self.enforce()?;
         let due = self.watch_silence(due)?;
         self.seat().show(self.flight.len(), self.unclaimed());
-        Ok(due)
+        Ok(match (shared, due) {
+            (Shared::Perhaps(look), Some(due)) => Some(due.min(look)),
+            (Shared::Perhaps(look), None) => Some(look),
+            _ => due,
+        })
     }
 
     /// Takes the results that are there and delivers them. Tells whether there were any.
@@ -216,62 +225,8 @@ impl Link {
         }
     }
 
-    fn unclaimed(&self) -> usize {
+    pub(super) fn unclaimed(&self) -> usize {
         self.flight.len().saturating_sub(self.worker.ring.claimed_unended() as usize)
-    }
-
-    /// Takes unclaimed items of stopped calls away from the worker.
-    fn drop_stopped(&mut self) -> Result<(), Parting> {
-        if self.flight.calls().any(|call| call.kill_at().is_some()) {
-            self.worker.ring.observe()?;
-            self.recall(0)?;
-        }
-        Ok(())
-    }
-
-    /// Takes unclaimed items away whose results nobody has room for: chunks were measured out in
-    /// time, and their results may turn out to be large.
-    fn drop_gated(&mut self) -> Result<(), Parting> {
-        if self.flight.len() < 2 || !self.flight.calls().any(|call| call.is_gated()) {
-            return Ok(());
-        }
-        self.worker.ring.observe()?;
-        // One item stays with a worker that has claimed none: it may be the one that all results
-        // wait for, and must not wander to and fro.
-        let keep = usize::from(self.worker.ring.claimed_unended() == 0);
-        self.recall(keep)
-    }
-
-    /// Recalls unclaimed items, all but `keep`, to the queues of their calls.
-    fn recall(&mut self, keep: usize) -> Result<(), Parting> {
-        let keep = u32::try_from(keep).unwrap_or(u32::MAX);
-        let back = self.worker.ring.recall(keep)?;
-        self.core.stats.recalled.fetch_add(back as u64, Ordering::Relaxed);
-        let legs = self.flight.pop_back(back);
-        self.seat().show(self.flight.len(), self.unclaimed());
-        for leg in legs {
-            leg.call.give_back(leg.span);
-        }
-        Ok(())
-    }
-
-    /// Gives half of what the worker has not claimed to workers that have nothing.
-    fn share(&mut self) -> Result<(), Parting> {
-        let asked = self.seat().was_asked() || (self.wary && self.core.someone_rests());
-        // The last item of a worker is shared only if the worker does not even begin it.
-        let alone = self.flight.len() < 2 && self.worker.ring.claimed_unended() > 0;
-        if !asked || alone {
-            return Ok(());
-        }
-        self.worker.ring.observe()?;
-        let unclaimed = self.unclaimed();
-        let expected = self.per_item.unwrap_or(ANNOUNCED).saturating_mul(unclaimed as u32);
-        // What is done sooner than it can be moved stays.
-        let worth = expected >= SLACK || self.wary || self.since.elapsed() >= SLACK;
-        if unclaimed == 0 || !worth {
-            return Ok(());
-        }
-        self.recall(unclaimed / 2)
     }
 
     /// Condemns the running item if its time is up. Else tells when to look again.

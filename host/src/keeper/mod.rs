@@ -14,6 +14,7 @@ pub(crate) mod flight;
 pub(crate) mod link;
 mod order;
 pub(crate) mod seat;
+mod share;
 mod silence;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start what they like")]

@@ -90,6 +90,11 @@ impl Seat {
         ring(&self.bell);
     }
 
+    /// Has whoever works with the link find later that it was asked.
+    pub(super) fn ask_later(&self) {
+        self.asked.store(true, Ordering::Release);
+    }
+
     /// Whether it was asked since somebody last looked.
     pub(crate) fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Acquire)

@@ -35,9 +35,11 @@ impl Link {
         &mut self,
         due: Option<Instant>,
     ) -> Result<Option<Instant>, Parting> {
-        let silent = self.flight.len() > 0
-            && self.worker.ring.claimed_unended() == 0
-            && !self.worker.ring.has_results();
+        // What it did not begin may have been taken away again, and is given to it once more.
+        if self.is_idle() {
+            return Ok(due);
+        }
+        let silent = self.worker.ring.claimed_unended() == 0 && !self.worker.ring.has_results();
         if !silent {
             self.worker.silence = None;
             return Ok(due);

@@ -5,6 +5,7 @@ mod counts;
 mod deaths;
 mod evil;
 mod lab;
+mod sharing;
 mod soak;
 mod starting;
 

@@ -276,9 +276,9 @@ impl Core {
         self.idle.store(queue.idle.len(), Ordering::Relaxed);
     }
 
-    /// Whether some keeper has nothing to do. Asked after a fence, as in [`wake_idle`](Self::wake_idle).
-    pub(crate) fn someone_rests(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > 0
+    /// Keepers that have nothing to do. Asked after a fence, as in [`wake_idle`](Self::wake_idle).
+    pub(crate) fn resting(&self) -> usize {
+        self.idle.load(Ordering::Relaxed)
     }
 
     /// An idle keeper asks the one with the most unclaimed items for some of them.

@@ -100,6 +100,11 @@ impl Drop for Open {
 }
 
 impl Pool {
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     fn new_with(core: Arc<Core>) -> Self {
         Self { _open: Arc::new(Open(Arc::clone(&core))), core }
     }
