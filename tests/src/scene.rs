@@ -10,8 +10,25 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Compiled guests of this process.
-static CACHE: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
+/// Compiled guests of this process. Nobody drops it, so each process removes what those before left.
+static CACHE: LazyLock<TempDir> = LazyLock::new(|| {
+    const PREFIX: &str = "sandpool-tests-";
+    for left in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = left.file_name().into_string().unwrap_or_default();
+        let pid = name.strip_prefix(PREFIX).and_then(|name| name.split('-').next()?.parse().ok());
+        if pid.is_some_and(|pid| !processes::is_alive(pid)) {
+            // It may be another user's, or gone by now.
+            let _ = std::fs::remove_dir_all(left.path());
+        }
+    }
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder")
+});
+
+/// Where compiled guests are kept that only this process uses.
+pub fn cache() -> Cache {
+    Cache::Dir(CACHE.path().join("artifacts"))
+}
 
 /// Pools are built one at a time, so that a new keeper thread belongs to the pool that is built.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -19,7 +36,7 @@ static BUILDING: Mutex<()> = Mutex::new(());
 /// A builder for a guest given as text, with a cache that only this process uses.
 pub fn builder(text: &str) -> PoolBuilder {
     let module = TaskModule::from_bytes("guest.wat", text.as_bytes());
-    Pool::builder(module).cache(Cache::Dir(CACHE.path().join("artifacts"))).zygote(zygote())
+    Pool::builder(module).cache(cache()).zygote(zygote())
 }
 
 /// Whether this run of the tests is one with zygotes.

@@ -1,19 +1,18 @@
 //! The guests of `examples/guests`, built as a user builds them, through a real pool: every kind of
 //! module, the SDK's types both ways, logs and context, the error of a function as a value.
 
-use sandpool::{Cache, Form, Pool, TaskErrorKind, TaskModule};
+use sandpool::{Form, Pool, TaskErrorKind, TaskModule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-static CACHE: LazyLock<tempfile::TempDir> =
-    LazyLock::new(|| tempfile::tempdir().expect("a folder"));
 
 fn pool(guest: &str) -> Pool {
     let path = sandpool_examples::build_guest(guest).expect("the guest builds");
     let module = TaskModule::from_file(path).expect("the guest can be read");
-    let cache = Cache::Dir(CACHE.path().to_owned());
-    Pool::builder(module).processes(2).cache(cache).build().expect("the pool can be built")
+    Pool::builder(module)
+        .processes(2)
+        .cache(sandpool_tests::scene::cache())
+        .build()
+        .expect("the pool can be built")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

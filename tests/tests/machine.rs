@@ -106,15 +106,13 @@ fn d83_on_one_processor_there_is_one_worker_and_any_number_goes_on() {
     }
 }
 
-/// Lets all workers, or all threads of this test's pool, run on one processor only.
+/// Lets all workers and all keepers of this test's pool run on one processor only.
 fn move_to(cpu: usize, pool: &Pool) {
-    for pid in processes::children() {
-        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
-        // It may have ended.
-        let _ = sched_setaffinity(pid, &only(cpu));
-    }
-    for tid in processes::threads("sandpool-keeper") {
-        let _ = sched_setaffinity(Pid::from_raw(i32::try_from(tid).unwrap()), &only(cpu));
+    for keeper in processes::threads("sandpool-keeper") {
+        for task in processes::children_of(keeper).into_iter().chain([keeper]) {
+            // It may have ended.
+            let _ = sched_setaffinity(Pid::from_raw(i32::try_from(task).unwrap()), &only(cpu));
+        }
     }
     assert!(pool.stats().workers_ended == 0);
 }

@@ -244,10 +244,13 @@ pub(super) fn alone<F: FnOnce()>(body: F) {
 
 fn run(name: &str, limit: Duration) -> (bool, String) {
     let report = tempfile::NamedTempFile::new().unwrap();
+    // It may be killed, and what it keeps for as long as it runs is dropped by nobody.
+    let folders = tempfile::tempdir().unwrap();
     let writer = || Stdio::from(report.reopen_append());
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--include-ignored", "--nocapture", name])
         .env(ALONE, name)
+        .env("TMPDIR", folders.path())
         .stdout(writer())
         .stderr(writer())
         .spawn()
