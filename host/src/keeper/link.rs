@@ -54,6 +54,8 @@ pub(crate) struct Link {
     pub(super) seen: (Count, Instant),
     /// Since when the worker's time is not accounted for.
     pub(super) since: Instant,
+    /// How long it had items before that and did not begin them, since it last began one.
+    pub(super) waited: Duration,
     /// Items that may be outstanding when the next chunk is taken, and their expected cost.
     ahead: usize,
     pub(super) per_item: Option<Duration>,
@@ -83,6 +85,7 @@ impl Link {
             flight: Flight::default(),
             seen: (Count::ZERO, now),
             since: now,
+            waited: Duration::ZERO,
             ahead: 0,
             per_item: None,
             wary: false,
@@ -148,13 +151,14 @@ impl Link {
         if std::mem::take(&mut self.rung) && self.worker.is_noisy(progress) {
             return Err(Violation::Noise.into());
         }
-        self.drop_stopped()?;
-        self.drop_gated()?;
+        let held = self.drop_unwanted()?;
         let shared = self.share()?;
-        match shared {
-            Shared::Some if self.is_idle() => self.looks = 1,
-            Shared::Some => {}
-            Shared::Nothing | Shared::Perhaps(_) => self.top_up()?,
+        if self.worker.ring.unsent() > 0 {
+            self.feed()?;
+        } else if shared == Shared::Some {
+            self.looks = self.looks.max(u32::from(self.is_idle()));
+        } else if !held {
+            self.top_up()?;
         }
         let due = self.enforce()?;
         let due = self.watch_silence(due)?;
@@ -238,7 +242,7 @@ impl Link {
         let killed = front.call.kill_at();
         let now = Instant::now();
         if reading.claimed != self.seen.0 {
-            self.seen = (reading.claimed, now);
+            (self.seen, self.waited) = ((reading.claimed, now), Duration::ZERO);
         }
         let unended = self.worker.ring.claimed_unended();
         // A result is published before its item ends, so only a liar has claims without either.
@@ -292,7 +296,8 @@ impl Link {
         let (Some(_), Some(limit)) = (&self.core.recipe.config.initializer, timeout) else {
             return Ok(None);
         };
-        let due = self.seen.1.max(self.since).checked_add(limit);
+        let left = limit.saturating_sub(self.waited);
+        let due = self.seen.1.max(self.since).checked_add(left);
         if due.is_some_and(|due| now >= due) {
             let message = format!("it ran into the deadline of {limit:?}");
             let failure = Failure::new(TaskErrorKind::TimedOut, message);
@@ -301,15 +306,17 @@ impl Link {
         Ok(due)
     }
 
+    /// Writes more of an item that the ring has not got all of.
+    fn feed(&mut self) -> Result<(), Parting> {
+        if self.worker.ring.feed(self.flight.last_item())? {
+            self.worker.is_noisy(true);
+            self.worker.ring_if_asleep();
+        }
+        Ok(())
+    }
+
     /// Hands items over, if the worker has few enough.
     fn top_up(&mut self) -> Result<(), Parting> {
-        if self.worker.ring.unsent() > 0 {
-            if self.worker.ring.feed(self.flight.last_item())? {
-                self.worker.is_noisy(true);
-                self.worker.ring_if_asleep();
-            }
-            return Ok(());
-        }
         let most = match self.core.recipe.max_tasks {
             Some(most) => most.saturating_sub(self.worker.items + self.flight.len() as u64),
             None => u64::MAX,
@@ -434,7 +441,8 @@ impl Link {
         let until = u32::try_from(until.max(1)).unwrap_or(u32::MAX);
         self.worker.ring.bell_after(until);
         if self.crawls {
-            return None;
+            // Only for what it could give to whoever rests by then.
+            return now.checked_add(LONGEST_LOOK);
         }
         if !self.wary {
             let look = (per_item.saturating_mul(2 * until) + SLACK).max(FIRST_LOOK);

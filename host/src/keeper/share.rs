@@ -22,33 +22,29 @@ pub(super) enum Shared {
 }
 
 impl Link {
-    /// Takes unclaimed items of stopped calls away from the worker.
-    pub(super) fn drop_stopped(&mut self) -> Result<(), Parting> {
-        if self.flight.calls().any(|call| call.kill_at().is_some()) {
-            self.worker.ring.observe()?;
-            self.recall(0)?;
-        }
-        Ok(())
-    }
-
-    /// Takes unclaimed items away whose results nobody has room for: chunks were measured out in
-    /// time, and their results may turn out to be large.
-    pub(super) fn drop_gated(&mut self) -> Result<(), Parting> {
-        if self.flight.len() < 2 || !self.flight.calls().any(|call| call.is_gated()) {
-            return Ok(());
+    /// Takes unclaimed items away that nobody wants now: those of stopped calls, and those whose results
+    /// have no room, as chunks were measured out in time, and results may turn out to be large. While
+    /// an item of such a call runs, this is true, and what was handed over behind it would come back.
+    pub(super) fn drop_unwanted(&mut self) -> Result<bool, Parting> {
+        let stopped = self.flight.calls().any(|call| call.kill_at().is_some());
+        if !stopped && !self.flight.calls().any(|call| call.is_gated()) {
+            return Ok(false);
         }
         self.worker.ring.observe()?;
         // One item stays with a worker that has claimed none: it may be the one that all results
         // wait for, and must not wander to and fro.
-        let keep = usize::from(self.worker.ring.claimed_unended() == 0);
-        self.recall(keep)
+        let keep = usize::from(!stopped && self.worker.ring.claimed_unended() == 0);
+        self.recall(keep)?;
+        Ok(!self.is_idle())
     }
 
     /// Gives half of what the worker has not claimed to workers that have nothing.
     pub(super) fn share(&mut self) -> Result<Shared, Parting> {
-        let asked = self.seat().was_asked() || (self.wary && self.core.resting() > 0);
+        let asked = self.seat().was_asked() || self.wary;
         let only = self.flight.len() < 2;
-        if !asked || (only && self.worker.ring.claimed_unended() > 0) {
+        // Whoever asked may have found something else since.
+        let nobody = !asked || self.core.resting() == 0;
+        if nobody || (only && self.worker.ring.claimed_unended() > 0) {
             return Ok(Shared::Nothing);
         }
         self.worker.ring.observe()?;
@@ -63,26 +59,32 @@ impl Link {
                 self.seat().ask_later();
                 return Ok(Shared::Perhaps(until));
             }
+            self.watch_silence(None)?;
         }
         let expected = self.per_item.unwrap_or(ANNOUNCED).saturating_mul(unclaimed as u32);
         // What is done sooner than it can be moved stays.
         if expected < SLACK && !self.wary && self.since.elapsed() < SLACK {
             return Ok(Shared::Nothing);
         }
-        self.recall(unclaimed / 2)?;
-        Ok(Shared::Some)
+        match self.recall(unclaimed / 2)? {
+            0 => Ok(Shared::Nothing),
+            _ => Ok(Shared::Some),
+        }
     }
 
-    /// Recalls unclaimed items, all but `keep`, to the queues of their calls.
-    fn recall(&mut self, keep: usize) -> Result<(), Parting> {
+    /// Recalls unclaimed items, all but `keep`, to the queues of their calls. Gives how many came back.
+    fn recall(&mut self, keep: usize) -> Result<usize, Parting> {
         let keep = u32::try_from(keep).unwrap_or(u32::MAX);
         let back = self.worker.ring.recall(keep)?;
         self.core.stats.recalled.fetch_add(back as u64, Ordering::Relaxed);
         let legs = self.flight.pop_back(back);
+        if self.is_idle() {
+            self.waited += self.since.elapsed();
+        }
         self.seat().show(self.flight.len(), self.unclaimed());
         for leg in legs {
             leg.call.give_back(leg.span);
         }
-        Ok(())
+        Ok(back)
     }
 }

@@ -9,7 +9,7 @@
 //! A worker that is ended by mistake costs two milliseconds and no item, as it had begun none.
 
 use super::Parting;
-use super::link::Link;
+use super::link::{FIRST_LOOK, Link};
 use crate::ring::Violation;
 use crate::ring::word::Count;
 use std::time::{Duration, Instant};
@@ -47,18 +47,21 @@ impl Link {
         let now = Instant::now();
         let claimed = self.seen.0;
         let fresh = Silence { claimed, looked: now, looks: 0 };
-        let mut silence = self.worker.silence.filter(|known| known.claimed == claimed);
-        let known = silence.get_or_insert(fresh);
-        if now.saturating_duration_since(known.looked) >= LOOK {
+        let mut known =
+            self.worker.silence.filter(|known| known.claimed == claimed).unwrap_or(fresh);
+        // What it was given in this moment it cannot have begun.
+        let next = |known: Silence| {
+            Some(known.looked.checked_add(LOOK)?.max(self.since.checked_add(FIRST_LOOK)?))
+        };
+        if next(known).is_some_and(|next| now >= next) {
             known.looked = now;
             known.looks += 1;
         }
-        let known = *known;
-        self.worker.silence = silence;
+        let next = next(known);
+        self.worker.silence = Some(known);
         if known.looks >= LOOKS && self.may_not_be_silent() {
             return Err(Violation::Silence.into());
         }
-        let next = known.looked.checked_add(LOOK);
         Ok([due, next].into_iter().flatten().min())
     }
 

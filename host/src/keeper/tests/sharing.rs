@@ -4,7 +4,7 @@ use super::lab::{Site, alone, children};
 use super::{PATIENCE, end};
 use crate::keeper::link::FIRST_LOOK;
 use crate::keeper::seat::Seat;
-use crate::{AsyncResult, Pool};
+use crate::{AsyncResult, Cache, Pool, TaskModule};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
@@ -73,4 +73,23 @@ fn items_behind_a_long_one_are_moved_once() {
         }
         end(&pool);
     });
+}
+
+/// An initializer has the time that an item has, also if the item is not with its worker all the time.
+#[test]
+fn a_hanging_initializer_is_seen_though_its_item_wanders() {
+    const GUEST: &str = r#"(module
+        (func (export "start") (loop $more (br $more)))
+        (func (export "echo") (param i64) (result i64) (local.get 0)))"#;
+    for workers in [2, 3] {
+        let module = TaskModule::from_bytes("guest.wat", GUEST.as_bytes());
+        let limit = Duration::from_millis(200);
+        let builder = Pool::builder(module).processes(workers).cache(Cache::Off);
+        let pool = builder.initializer("start", ()).timeout(limit).build().unwrap();
+        let handle = pool.apply_async::<_, i64>("echo", &1).unwrap();
+        let error = handle.get_timeout(PATIENCE).expect("it ends").unwrap_err();
+        assert!(error.to_string().contains("initializer"), "{error}");
+        pool.terminate();
+        assert!(pool.join_timeout(PATIENCE).unwrap());
+    }
 }
