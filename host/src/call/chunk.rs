@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Worth of work in one chunk: long against a hand-over (some 20 µs), short against a human.
 const TARGET: Duration = Duration::from_millis(4);
 /// Most items of one automatic chunk.
-const MOST: usize = 8192;
+const MOST: usize = 4096;
 /// From this cost on an item is not handed over before its worker is free: the gap between two
 /// items is below a thousandth, and an item that waits behind another could have run elsewhere.
 const SLOW: Duration = Duration::from_millis(20);
