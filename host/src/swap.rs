@@ -76,11 +76,17 @@ mod tests {
 
     const HEADING: &str = "Filename\tType\tSize\tUsed\tPriority\n";
 
+    /// A folder, and a list in it that names no swap.
+    fn without_swap() -> (tempfile::TempDir, &'static Path) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Box::leak(folder.path().join("swaps").into_boxed_path());
+        std::fs::write(&*path, HEADING).unwrap();
+        (folder, path)
+    }
+
     #[test]
     fn swap_is_seen_when_it_is_turned_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let path: &'static Path = Box::leak(folder.path().join("swaps").into_boxed_path());
-        std::fs::write(path, HEADING).unwrap();
+        let (_folder, path) = without_swap();
         let mut watch = Watch::of(path);
         let now = Instant::now();
         assert!(!watch.look(now));
@@ -93,9 +99,7 @@ mod tests {
 
     #[test]
     fn who_cannot_look_for_a_while_goes_on_as_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let path: &'static Path = Box::leak(folder.path().join("swaps").into_boxed_path());
-        std::fs::write(path, HEADING).unwrap();
+        let (_folder, path) = without_swap();
         let mut watch = Watch::of(path);
         let start = Instant::now();
         let mut looks = (0..).map(|n| start + n * BETWEEN_LOOKS);
