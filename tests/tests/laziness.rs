@@ -71,6 +71,32 @@ fn large_items_are_bounded_by_bytes() {
     assert!(first.len() == MIB as usize && first.iter().all(|byte| *byte == 7));
 }
 
+/// A component with one function, which takes any bytes and never ends.
+const HANGS: &str = r#"(component
+    (core module $m
+        (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+            (i32.mul (i32.const 65536) (memory.grow (i32.const 17))))
+        (func (export "hang") (param i32 i32) (loop $again (br $again))))
+    (core instance $i (instantiate $m))
+    (func (export "hang") (param "x" (list u8))
+        (canon lift (core func $i "hang") (memory $i "memory")
+            (realloc (func $i "realloc")))))"#;
+
+#[test]
+fn few_large_items_wait_for_workers() {
+    let _limit = hard_limit();
+    let scene = Scene::new(HANGS, 2);
+    let pulled = Counted::new();
+    let hang = scene.pool.function("hang").unwrap().window(100_000);
+    let items = pulled.count(std::iter::repeat_with(|| "x".repeat(MIB as usize)));
+    let results = hang.imap::<_, ()>(items).unwrap();
+    // One for each worker, and twice as many that wait.
+    eventually("items wait", || pulled.get() >= 6);
+    stays("no more of them are pulled", || pulled.get() <= 7);
+    drop(results);
+}
+
 #[test]
 fn an_item_larger_than_the_window_gets_through() {
     let _limit = hard_limit();

@@ -277,16 +277,21 @@ impl Span {
     }
 }
 
-/// Spans that wait, lowest index first, and how many items they hold.
+/// Spans that wait, lowest index first, and how many items and bytes they hold.
 #[derive(Debug, Default)]
 pub(crate) struct SpanQueue {
     spans: VecDeque<Span>,
     items: usize,
+    bytes: usize,
 }
 
 impl SpanQueue {
     pub(crate) fn items(&self) -> usize {
         self.items
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn first_index(&self) -> Option<u64> {
@@ -296,6 +301,7 @@ impl SpanQueue {
     pub(crate) fn push_back(&mut self, span: Span) {
         if !span.is_empty() {
             self.items += span.len();
+            self.bytes += span.size();
             self.spans.push_back(span);
         }
     }
@@ -305,6 +311,7 @@ impl SpanQueue {
     pub(crate) fn put_back(&mut self, span: Span) {
         if !span.is_empty() {
             self.items += span.len();
+            self.bytes += span.size();
             let place = self.spans.partition_point(|other| other.first() < span.first());
             self.spans.insert(place, span);
         }
@@ -318,12 +325,12 @@ impl SpanQueue {
             self.spans.pop_front();
         }
         self.items -= taken.len();
+        self.bytes -= taken.size();
         Some(taken)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.spans.clear();
-        self.items = 0;
+        *self = Self::default();
     }
 }
 
@@ -413,9 +420,11 @@ mod tests {
         queue.push_back(Span::whole(block(0, &["a", "b", "c"])));
         queue.push_back(Span::whole(block(3, &["d"])));
         assert_eq!(queue.items(), 4);
+        let bytes = queue.bytes();
         let run = queue.take(2).expect("there are items");
+        assert_eq!(queue.bytes(), bytes - run.size());
         queue.put_back(run);
-        assert_eq!((queue.items(), queue.first_index()), (4, Some(0)));
+        assert_eq!((queue.items(), queue.bytes(), queue.first_index()), (4, bytes, Some(0)));
         let (first, second) = (queue.take(1).expect("0"), queue.take(1).expect("1"));
         queue.put_back(first);
         queue.put_back(second);

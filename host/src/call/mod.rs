@@ -133,6 +133,12 @@ pub(crate) struct Handover {
     pub(crate) streams: bool,
 }
 
+/// Bytes of items that a feeder gets ahead of the workers, and items for each worker whatever their
+/// size. What lies in more memory than that has fallen out of the processor's caches when it is
+/// handed over: items of 1 MiB took half as long again.
+const LEAD: usize = 2 << 20;
+const LEAST_LEAD: usize = 2;
+
 /// So many quick items at once are a stream of them.
 const STREAM: usize = 8;
 
@@ -202,10 +208,11 @@ impl Call {
             return None;
         }
         let open = matches!(inner.input, Input::Open);
+        let processes = self.core.processes();
         let supply = Supply {
-            queued: inner.pending.items() + inner.open.len(),
-            processes: self.core.processes(),
-            window: open.then(|| self.window_items(&inner)),
+            queued: inner.queued_items(),
+            processes,
+            window: open.then(|| self.window_items(&inner).min(inner.lead_items(processes))),
         };
         let mut plan = self.spec.chunk.plan(&inner.cost, supply);
         if inner.is_full(&self.spec) && !self.core.someone_joins() {
@@ -222,6 +229,7 @@ impl Call {
         inner.in_flight += span.len();
         let per_item = inner.cost.per_item();
         self.note_queued(&inner);
+        self.wake_feeder(&inner);
         // Of quick items that come in numbers, more are about to come.
         let streams = open && plan.ahead > 0 && span.len() >= STREAM;
         Some(Handover { span, ahead: plan.ahead, per_item, streams })
@@ -388,7 +396,7 @@ impl Call {
     }
 
     fn note_queued(&self, inner: &Inner) {
-        self.intake.stock.queued(inner.pending.items() + inner.open.len());
+        self.intake.stock.queued(inner.queued_items());
     }
 }
 
@@ -413,6 +421,21 @@ impl Inner {
         if !block.is_empty() {
             self.pending.push_back(Span::whole(block));
         }
+    }
+
+    /// Items that nobody has taken.
+    fn queued_items(&self) -> usize {
+        self.pending.items() + self.open.len()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.pending.bytes() + self.open.size()
+    }
+
+    /// How many items like those that wait a feeder gets ahead of that many workers.
+    fn lead_items(&self, processes: usize) -> u64 {
+        let one = self.queued_bytes() / self.queued_items().max(1);
+        (LEAD / one.max(1)).max(LEAST_LEAD * processes) as u64
     }
 
     /// Whether items may still come in: not once the input has ended, which a consumer may say too.

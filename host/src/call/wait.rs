@@ -3,7 +3,7 @@
 //! This module must not change what happened; it only blocks until something has.
 
 use super::run::Run;
-use super::{Call, Inner, Input, Stop};
+use super::{Call, Inner, Input, LEAD, LEAST_LEAD, Stop};
 use crate::pool::error::{CallError, InputError, PoolError};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -148,7 +148,7 @@ impl Call {
     /// A feeder is woken when a quarter of the window is free, not for every single item; what was
     /// pulled before keeps consumer and workers going meanwhile.
     pub(super) fn wake_feeder(&self, inner: &Inner) {
-        if !inner.feeder_waits || !self.has_room(inner) {
+        if !inner.feeder_waits || !self.has_room(inner) || self.leads(inner, LEAD / 2) {
             return;
         }
         let window = self.window_items(inner);
@@ -193,6 +193,11 @@ impl Call {
         (room.items > 0 && room.bytes > 0).then_some(room)
     }
 
+    /// Whether so many bytes are ahead of the workers that more of them would do no good.
+    fn leads(&self, inner: &Inner, bytes: usize) -> bool {
+        inner.queued_bytes() >= bytes && inner.queued_items() >= LEAST_LEAD * self.core.processes()
+    }
+
     fn has_room(&self, inner: &Inner) -> bool {
         self.room(inner).is_some()
     }
@@ -206,8 +211,9 @@ impl Call {
             if !inner.is_accepting() {
                 return None;
             }
-            if let Some(room) = self.room(&inner) {
-                return Some(room);
+            if let Some(room) = self.room(&inner).filter(|_| !self.leads(&inner, LEAD)) {
+                let lead = LEAD.saturating_sub(inner.queued_bytes()).max(1) as u64;
+                return Some(Room { bytes: room.bytes.min(lead), ..room });
             }
             inner.feeder_waits = true;
             inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);

@@ -85,6 +85,8 @@ impl Function {
     /// Items of a lazy call that may be pulled from the input and not yet yielded. 0 is refused.
     /// Default: max(64, 4 × workers × chunk), where a chunk of quick items is as many as take 4 ms,
     /// at most 4096, whatever the chunk size.
+    ///
+    /// Of large items fewer are pulled: no more than take 2 MiB, and two for each worker, wait for one.
     pub fn window(self, items: usize) -> Self {
         Self { window: Some(items), ..self }
     }
