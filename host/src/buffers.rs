@@ -10,11 +10,13 @@ use std::sync::{Mutex, PoisonError};
 
 /// Smaller ones are left to the allocator.
 const LARGE: usize = 64 << 10;
+/// What is about as large needs no other buffer.
+const SLACK: usize = 64;
 /// Bytes that are kept in all: two buffers of a megabyte and a bit.
-const KEPT: usize = 5 << 19;
+const KEPT: usize = 10 << 20;
 /// Buffers that are kept, however small: with more of them, a host that streams small items had grown
 /// by a tenth after some millions.
-const MOST: usize = 2;
+const MOST: usize = 9;
 
 static SHELF: Mutex<Shelf> = Mutex::new(Shelf { buffers: Vec::new(), bytes: 0 });
 
@@ -34,7 +36,13 @@ impl Buffer {
         if bytes < LARGE {
             return Self::default();
         }
+        let bytes = bytes.saturating_add(SLACK);
         Self(Shelf::with(|shelf| shelf.find(bytes)).unwrap_or_else(|| Vec::with_capacity(bytes)))
+    }
+
+    /// Its memory, for somebody who keeps it.
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -65,6 +73,18 @@ impl Shelf {
         }
         self.buffers.drain(..gone).collect()
     }
+}
+
+/// Makes room for `more` bytes behind those in a vector. If they are many, it gets other memory: the
+/// allocator would move all that it holds, in use or not, if not to where it lies already.
+pub(crate) fn reserve(bytes: &mut Vec<u8>, more: usize) {
+    if more < LARGE || bytes.capacity() - bytes.len() >= more {
+        return bytes.reserve(more);
+    }
+    let mut larger = Buffer::for_about(bytes.len().saturating_add(more));
+    larger.extend_from_slice(bytes);
+    // What was there is kept for another one.
+    std::mem::swap(bytes, &mut larger.0);
 }
 
 /// Gives all memory that is kept back to the allocator.
@@ -121,6 +141,18 @@ mod tests {
         let found = shelf.find(70_000).map(|buffer| (buffer.len(), buffer.capacity()));
         assert_eq!((found, shelf.bytes), (Some((0, 100_000)), 0));
         assert!(shelf.find(70_000).is_none(), "once");
+    }
+
+    #[test]
+    fn room_is_made_behind_what_is_there() {
+        let mut bytes = vec![1, 2, 3];
+        for (more, least) in [(0, 3), (10, 13), (LARGE, LARGE + 3), (5 * LARGE, 5 * LARGE + 3)] {
+            reserve(&mut bytes, more);
+            assert!(bytes.capacity() >= least);
+            let at = bytes.as_ptr();
+            reserve(&mut bytes, more);
+            assert_eq!((bytes.as_slice(), bytes.as_ptr()), (&[1, 2, 3][..], at));
+        }
     }
 
     #[test]

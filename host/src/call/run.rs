@@ -50,6 +50,8 @@ pub(crate) struct Run {
 enum Ends {
     /// As a worker told: from `at` to `end`, and the notes that belong to them.
     Told { results: Arc<Results>, layout: Layout, at: usize, end: usize, notes: Range<usize> },
+    /// One item with a large value, which is all there is in these.
+    Alone(Arc<Results>),
     /// One item, with this error.
     Failed(TaskError),
     /// All alike, without having ended by themselves.
@@ -62,7 +64,7 @@ pub(crate) struct Out<'a> {
     pub(crate) index: u64,
     pub(crate) attempts: u32,
     pub(crate) logs: Option<&'a Logs>,
-    pub(crate) result: Result<Value<'a>, TaskError>,
+    pub(crate) result: Result<Value<'a>, Box<Apart>>,
 }
 
 /// An encoded value, one of many that share a buffer.
@@ -71,6 +73,14 @@ pub(crate) struct Value<'a> {
     pub(crate) bytes: &'a [u8],
     results: &'a Arc<Results>,
     start: usize,
+}
+
+/// What does not lie among other values.
+#[derive(Debug)]
+pub(crate) enum Apart {
+    Error(TaskError),
+    /// A large value, in a buffer that nobody else has.
+    Value(Buffer),
 }
 
 /// As [`Value`], but keeps the buffer.
@@ -88,6 +98,12 @@ impl Value<'_> {
 }
 
 impl KeptValue {
+    /// One that is all of these bytes.
+    pub(crate) fn alone(bytes: Buffer) -> Self {
+        let place = 0..bytes.len();
+        Self { results: Arc::new(Results::new(bytes, Vec::new())), place }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         self.results.bytes.get(self.place.clone()).unwrap_or(&[])
     }
@@ -104,6 +120,12 @@ impl Run {
         let results = Arc::clone(results);
         let ends = Ends::Told { results, layout, at: place.start, end: place.end, notes };
         Self { index, len, attempts, ends }
+    }
+
+    /// One item with a value that is all of these bytes.
+    pub(crate) fn alone((index, attempts): (u64, u32), bytes: Buffer) -> Self {
+        let ends = Ends::Alone(Arc::new(Results::new(bytes, Vec::new())));
+        Self { index, len: 1, attempts, ends }
     }
 
     /// One item without a value.
@@ -145,6 +167,7 @@ impl Run {
                 };
                 (end - at) as u64 + notes.iter().map(noted).sum::<u64>()
             }
+            Ends::Alone(results) => results.bytes.len() as u64,
             Ends::Failed(error) => error.size(),
             Ends::Stopped(..) => 0,
         }
@@ -154,6 +177,7 @@ impl Run {
     pub(crate) fn errors(&self) -> impl Iterator<Item = (TaskErrorKind, u64)> {
         let (notes, alike) = match &self.ends {
             Ends::Told { results, notes, .. } => (results.notes.get(notes.clone()), None),
+            Ends::Alone(_) => (None, None),
             Ends::Failed(error) => (None, Some((error.kind(), 1))),
             Ends::Stopped(kind, _) => (None, Some((*kind, self.len))),
         };
@@ -167,7 +191,7 @@ impl Run {
     /// Whether these are items that ended because the pool did.
     pub(crate) fn is_terminated(&self) -> bool {
         match &self.ends {
-            Ends::Told { .. } => false,
+            Ends::Told { .. } | Ends::Alone(_) => false,
             Ends::Failed(error) => error.kind() == TaskErrorKind::Terminated,
             Ends::Stopped(kind, _) => *kind == TaskErrorKind::Terminated,
         }
@@ -197,7 +221,7 @@ impl Run {
             }
             // There is no more of them than what lies in memory.
             Ends::Told { layout: Layout::Fixed(size), at, .. } => *at += n as usize * size.stride(),
-            Ends::Failed(_) | Ends::Stopped(..) => {}
+            Ends::Alone(_) | Ends::Failed(_) | Ends::Stopped(..) => {}
         }
         self.index += n;
         self.len -= n;
@@ -223,12 +247,26 @@ impl Run {
                 let (logs, result) = results.read(at, notes);
                 Some(Out { index, attempts, logs, result })
             }
+            Ends::Alone(results) => {
+                let result = match Results::leave(results) {
+                    Some(apart) => Err(apart),
+                    None => Ok(results.value(0..results.bytes.len())),
+                };
+                Some(Out { index, attempts, logs: None, result })
+            }
             ends => Some(Out { index, attempts, logs: None, result: Err(ends.error(index)) }),
         }
     }
 }
 
 impl Results {
+    /// The one value there is, if nobody else has it.
+    #[cold]
+    fn leave(results: &mut Arc<Self>) -> Option<Box<Apart>> {
+        let own = Arc::get_mut(results)?;
+        Some(Box::new(Apart::Value(std::mem::take(&mut own.bytes))))
+    }
+
     #[inline(always)]
     fn value<'a>(self: &'a Arc<Self>, place: Range<usize>) -> Value<'a> {
         let start = place.start;
@@ -241,7 +279,7 @@ impl Results {
         self: &'a Arc<Self>,
         at: &mut usize,
         notes: &mut Range<usize>,
-    ) -> (Option<&'a Logs>, Result<Value<'a>, TaskError>) {
+    ) -> (Option<&'a Logs>, Result<Value<'a>, Box<Apart>>) {
         let start = *at;
         // They were checked, so there is one.
         let Some((_, mut place, next)) = Head::<ResultKind>::read(&self.bytes, start) else {
@@ -254,7 +292,9 @@ impl Results {
         {
             notes.start += 1;
             match note {
-                Note::Error(error) => return (Some(error.logs()), Err(error.clone())),
+                Note::Error(error) => {
+                    return (Some(error.logs()), Err(Box::new(Apart::Error(error.clone()))));
+                }
                 Note::Logs(written, value) => {
                     place.start = *value;
                     logs = Some(written);
@@ -268,8 +308,8 @@ impl Results {
 impl Ends {
     /// The error of an item that no worker told about.
     #[cold]
-    fn error(&self, index: u64) -> TaskError {
-        match self {
+    fn error(&self, index: u64) -> Box<Apart> {
+        Box::new(Apart::Error(match self {
             Self::Failed(error) => error.clone(),
             Self::Stopped(kind, limit) => {
                 let text = limit.map_or_else(String::new, |limit| {
@@ -277,8 +317,10 @@ impl Ends {
                 });
                 TaskError::new(index, 0, Failure::new(*kind, text), Logs::default())
             }
-            Self::Told { .. } => TaskError::new(index, 0, Failure::default(), Logs::default()),
-        }
+            Self::Told { .. } | Self::Alone(_) => {
+                TaskError::new(index, 0, Failure::default(), Logs::default())
+            }
+        }))
     }
 }
 
@@ -317,7 +359,10 @@ mod tests {
         while let Some(out) = run.next() {
             let text = match out.result {
                 Ok(value) => String::from_utf8_lossy(value.bytes).into_owned(),
-                Err(error) => error.message().to_owned(),
+                Err(apart) => match *apart {
+                    Apart::Value(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                    Apart::Error(error) => error.message().to_owned(),
+                },
             };
             let logs = out.logs.map(|logs| String::from_utf8_lossy(&logs.stderr).into_owned());
             found.push((out.index, text + &logs.unwrap_or_default()));
@@ -372,5 +417,22 @@ mod tests {
         let kept = run.next().and_then(|out| out.result.ok()).map(Value::keep);
         drop(run);
         assert_eq!(kept.as_ref().map(KeptValue::bytes), Some(&b"second"[..]));
+    }
+
+    #[test]
+    fn a_large_value_leaves_with_its_buffer_if_nobody_else_has_it() {
+        let bytes = vec![7; 1 << 20];
+        let address = bytes.as_ptr();
+        let mut run = Run::alone((3, 2), bytes.into());
+        assert_eq!((run.index(), run.len(), run.size()), (3, 1, 1 << 20));
+        let mut other = run.clone();
+        let shared = other.next().and_then(|out| out.result.ok()).map(Value::keep);
+        assert_eq!(shared.map(|value| value.bytes().as_ptr()), Some(address));
+        drop(other);
+        let own = run.next().and_then(|out| out.result.err());
+        let Some(Apart::Value(own)) = own.map(|own| *own) else { panic!("it is not shared") };
+        assert_eq!((own.as_ptr(), own.len()), (address, 1 << 20));
+        assert!(run.next().is_none());
+        assert_eq!(read(Run::alone((0, 1), b"whole".to_vec().into())), [(0, "whole".to_owned())]);
     }
 }

@@ -14,8 +14,9 @@
 //! | `flags` | one bit per flag, lowest first, in as few bytes as hold them, the rest zero |
 //!
 //! Case numbers are `u8` up to 256 cases, `u16` up to 65536, else `u32` (as in the component
-//! model's canonical form). The parameters of a function are one after the other, a result is its
-//! value, and no result is no bytes.
+//! model's canonical form). The parameters of a function are one after the other. A result is its
+//! value, no result is no bytes; but one that is a `string` or `list<u8>` as a whole is its bytes
+//! without the count, as whatever it travels in has a length.
 //!
 //! Readers treat every byte as hostile: counts are held against the bytes that are there before
 //! anybody allocates, and elements without bytes (`list<tuple<>>`, which components cannot have)
@@ -24,6 +25,10 @@
 
 use super::mismatch::Mismatch;
 use super::types::Type;
+use crate::buffers;
+
+/// More than what a frame is filled up with.
+const ALIGN: usize = 16;
 
 /// How many elements without bytes one value may have, all lists together.
 const EMPTIES_MAX: usize = 65536;
@@ -203,6 +208,9 @@ impl Writer<'_> {
     /// # Errors
     /// A mismatch if there are more than 2³² - 1 bytes.
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), Mismatch> {
+        // A long one is mostly the last of an item, whose frame is filled up behind it: without room
+        // for that, all of it would be moved.
+        buffers::reserve(self.0, value.len().saturating_add(size_of::<u32>() + ALIGN));
         self.count(value.len())?;
         self.0.extend_from_slice(value);
         Ok(())

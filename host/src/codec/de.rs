@@ -4,6 +4,9 @@
 
 mod access;
 mod cases;
+mod run;
+
+pub(crate) use run::{from_large, from_result};
 
 use super::binary::Reader;
 use super::mismatch::Mismatch;

@@ -30,7 +30,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use binary::validate;
 pub(crate) use binary::{Reader, Writer};
-pub(crate) use de::from_value;
+pub(crate) use de::{from_large, from_result, from_value};
 pub(crate) use json::parse_params;
 pub(crate) use mismatch::Mismatch;
 pub(crate) use ser::to_params;

@@ -116,6 +116,12 @@ impl Type {
     pub fn is_bytes(&self) -> bool {
         matches!(self, Self::List(element) if **element == Self::U8)
     }
+
+    /// Whether this is a `string` or `list<u8>`: as the result of a function, its bytes alone.
+    #[inline]
+    pub(crate) fn is_run(&self) -> bool {
+        matches!(self, Self::String) || self.is_bytes()
+    }
 }
 
 impl fmt::Display for Type {

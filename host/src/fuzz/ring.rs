@@ -66,6 +66,11 @@ impl Host {
     /// Takes results, checks them, and marks their items as ended.
     fn take(&mut self) -> Result<(), Violation> {
         self.ring.take(&mut self.inbox)?;
+        if let Some(value) = self.inbox.take_alone() {
+            self.bounds.value(value.len())?;
+            self.ring.end(1)?;
+            self.ended += 1;
+        }
         let mut mark = self.inbox.start();
         while let Some(found) = self.inbox.find(&mut mark)? {
             let (at, count) = (mark.at, self.check(&found)?);

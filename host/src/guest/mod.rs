@@ -25,7 +25,7 @@ mod wasi;
 pub(crate) use compile::compile;
 pub(crate) use engine::{before_compiling, before_walls, compatibility_key};
 
-use crate::codec::types::Signature;
+use crate::codec::types::{Signature, Type};
 use crate::codec::{Writer, json};
 use crate::description::{Form, FunctionInfo, GuestConfig, ModuleKind};
 use crate::outcome::{Failure, Logs, TaskErrorKind};
@@ -172,8 +172,11 @@ impl Guest {
         }
         self.clear_logs();
         match item.form {
-            Form::Binary => self.execute(item, item.bytes, Spelling::Binary, output),
-            Form::Raw => self.execute(item, item.bytes, Spelling::Raw, output),
+            Form::Binary => {
+                let result = self.mold.spelling(item.function);
+                self.execute(item, item.bytes, (Spelling::Binary, result), output)
+            }
+            Form::Raw => self.execute(item, item.bytes, (Spelling::Raw, Spelling::Raw), output),
             Form::Json => self.run_json(item, &mut output.bytes),
         }
     }
@@ -250,7 +253,9 @@ impl Guest {
         params.clear();
         let outcome = json::parse_params(&info.signature, item.bytes, item.star, &mut params)
             .map_err(|error| Failure::new(TaskErrorKind::BadInput, error.to_string()))
-            .and_then(|()| self.execute(item, &params, Spelling::Binary, &mut result))
+            .and_then(|()| {
+                self.execute(item, &params, (Spelling::Binary, Spelling::Binary), &mut result)
+            })
             .and_then(|()| {
                 json::print_value(failure::value_type(&info.signature), result.join(), output)
                     .map_err(|error| Failure::new(TaskErrorKind::BadOutput, error.to_string()))
@@ -275,13 +280,14 @@ impl Guest {
         Ok(())
     }
 
-    /// Runs an item whose bytes are not JSON (any more).
+    /// Runs an item whose bytes are not JSON (any more), with parameters and result in these
+    /// spellings.
     #[inline]
     fn execute(
         &mut self,
         item: &Item<'_>,
         bytes: &[u8],
-        spelling: Spelling,
+        spelling: (Spelling, Spelling),
         output: &mut Reply,
     ) -> Result<(), Failure> {
         let ways = self.mold.ways;
@@ -306,8 +312,8 @@ impl Guest {
             Form::Json => ways.output.saturating_mul(4).saturating_add(16),
             Form::Binary | Form::Raw => ways.output,
         };
-        let mut sink = Output::new(output, spelling, limit);
-        let ran = mold.call(live, item.function, Input::new(bytes, spelling), &mut sink);
+        let mut sink = Output::new(output, spelling.1, limit);
+        let ran = mold.call(live, item.function, Input::new(bytes, spelling.0), &mut sink);
         ran.map_err(|stop| self.stopped(stop, item, output))
     }
 
@@ -316,10 +322,10 @@ impl Guest {
         &mut self,
         item: &Item<'_>,
         bytes: &[u8],
-        spelling: Spelling,
+        (params, result): (Spelling, Spelling),
         output: &mut Reply,
     ) -> Result<(), Failure> {
-        let stdin = stdin(Input::new(bytes, spelling))?;
+        let stdin = stdin(Input::new(bytes, params))?;
         let mut live = self.mold.instantiate(item.index, item.attempt, Some(stdin))?;
         let mut nothing = Reply::default();
         let mut sink = Output::new(&mut nothing, Spelling::Binary, u64::MAX);
@@ -332,7 +338,7 @@ impl Guest {
             Err(stop) => return Err(self.mold.judge(stop, &live, item)),
         }
         self.mold.plan.stdout.swap(&mut output.bytes);
-        if spelling == Spelling::Binary {
+        if result == Spelling::Binary {
             std::mem::swap(&mut output.bytes, &mut output.body);
             Writer(&mut output.bytes)
                 .count(output.body.len())
@@ -343,6 +349,17 @@ impl Guest {
 }
 
 impl Mold {
+    /// How the result of a function is spelled whose parameters are in binary form.
+    #[inline(never)]
+    fn spelling(&self, function: u32) -> Spelling {
+        let info = self.plan.config.description.functions.get(function as usize);
+        let value = info.and_then(|info| failure::value_type(&info.signature));
+        match value.is_some_and(Type::is_run) {
+            true => Spelling::Raw,
+            false => Spelling::Binary,
+        }
+    }
+
     fn instantiate(&self, index: u64, attempt: u32, stdin: Option<Bytes>) -> Result<Live, Failure> {
         let broken = |message: String| Failure::new(TaskErrorKind::Trapped, message);
         let state = State::new(self.plan, stdin).map_err(broken)?;

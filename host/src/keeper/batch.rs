@@ -80,6 +80,13 @@ pub(super) fn sort(
 ) -> Sorted {
     let observed = ring.observe();
     let claimed = observed.map_or(0, |_| ring.claimed_unended() as usize);
+    if let Some(value) = inbox.take_alone() {
+        let parting = observed.err().map(Parting::from);
+        return match (parting, claimed > 0) {
+            (None, true) => sort_alone(flight, value, bounds),
+            (parting, _) => Sorted::broken(parting.unwrap_or(Violation::Item.into())),
+        };
+    }
     let mut reader = Reader { inbox, mark: inbox.start(), left: claimed, bounds };
     let (mut piles, mut again) = (Vec::<Pile>::new(), Vec::new());
     let mut parting = observed.err().map(Parting::from);
@@ -104,6 +111,26 @@ pub(super) fn sort(
     let parting = parting.or_else(|| reader.beyond());
     let (read, items) = (reader.mark, claimed - reader.left);
     Sorted { batches: cut(inbox, read, piles), again, items, parting }
+}
+
+/// As [`sort`] for one large value.
+fn sort_alone(flight: &mut Flight, value: Buffer, bounds: Bounds) -> Sorted {
+    if let Err(violation) = bounds.value(value.len()) {
+        return Sorted::broken(violation.into());
+    }
+    let Some(Leg { call, span }) = flight.pop_front(1) else {
+        return Sorted::broken(Violation::Item.into());
+    };
+    let item_bytes = span.size() as u64;
+    let runs = vec![Run::alone((span.first(), span.attempts + 1), value)];
+    let batches = vec![Batch { call, runs, item_bytes }];
+    Sorted { batches, again: Vec::new(), items: 1, parting: None }
+}
+
+impl Sorted {
+    fn broken(parting: Parting) -> Self {
+        Self { batches: Vec::new(), again: Vec::new(), items: 0, parting: Some(parting) }
+    }
 }
 
 /// Gives each call its part of what was read, all of which is taken off.

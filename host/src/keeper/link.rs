@@ -13,7 +13,6 @@ use super::seat::Seat;
 use super::share::Shared;
 use super::worker::Worker;
 use super::{ANNOUNCED, KILL_LOOK, LONGEST_LOOK, Parting, SLACK};
-use crate::buffers::Buffer;
 use crate::call::Call;
 use crate::call::block::Span;
 use crate::event::PoolEvent;
@@ -172,18 +171,21 @@ impl Link {
 
     /// Takes the results that are there and delivers them. Tells whether there were any.
     fn collect(&mut self) -> Result<bool, Parting> {
-        if !self.worker.ring.has_results() {
-            return Ok(false);
+        let mut progress = false;
+        while self.worker.ring.has_results() {
+            progress = true;
+            // Bytes of one that is not whole come as slowly as the worker likes.
+            if !self.gather()? {
+                break;
+            }
         }
-        self.gather().map(|()| true)
+        Ok(progress)
     }
 
-    /// Takes the results that are there, which frees their room, and delivers them.
-    pub(super) fn gather(&mut self) -> Result<(), Parting> {
+    /// Takes the results that are there, of large ones the first, which frees their room, and
+    /// delivers them. Tells whether there were whole ones.
+    pub(super) fn gather(&mut self) -> Result<bool, Parting> {
         let Worker { ring, inbox, .. } = &mut self.worker;
-        if inbox.bytes.is_empty() {
-            inbox.bytes = Buffer::for_about(ring.available());
-        }
         if ring.take(inbox)? {
             self.worker.wake();
         }
@@ -206,7 +208,8 @@ impl Link {
             Some(parting) => Err(parting),
             None => {
                 ended?;
-                self.watch_front(self.worker.inbox.bytes.is_empty())
+                self.watch_front(self.worker.inbox.is_empty())?;
+                Ok(sorted.items > 0)
             }
         }
     }

@@ -4,12 +4,12 @@
 
 use super::error::{CallError, InputError, PoolError};
 use super::function::Function;
-use super::handle::{Blamed, Outs, decode};
+use super::handle::{Blamed, Decode, Outs, decode};
 use super::iter::Imap;
 use super::submit::{Plan, Shape};
 use crate::call::Call;
 use crate::call::feed::{self, Step};
-use crate::call::run::{KeptValue, Value};
+use crate::call::run::KeptValue;
 use crate::call::store::Order;
 use crate::call::wait::End;
 use crate::description::Form;
@@ -72,9 +72,10 @@ impl fmt::Debug for Document {
     }
 }
 
-fn document(_: &Call, value: Value<'_>) -> Result<Document, Failure> {
-    Ok(Document(value.keep()))
-}
+const DOCUMENT: Decode<Document> = Decode {
+    value: |_, value| Ok(Document(value.keep())),
+    large: |_, buffer| Ok(Document(KeptValue::alone(buffer))),
+};
 
 /// A function over documents, from [`Function::documents`]. Its options are the function's.
 #[derive(Clone, Debug)]
@@ -137,7 +138,7 @@ impl Documents {
             End::Complete | End::Callback(_) => {}
         }
         let mut outcomes = Vec::new();
-        Outs::taken(&call).each(|out| outcomes.push(decode(&call, out, document)));
+        Outs::taken(&call).each(|out| outcomes.push(decode(&call, out, DOCUMENT)));
         Ok(outcomes)
     }
 
@@ -188,7 +189,7 @@ impl Documents {
         let call = self.function.call(self.plan(order, true))?;
         self.function.submit(&call)?;
         feed::start(&call, pulling(Arc::clone(&call), source));
-        Ok(Imap::new(call, document))
+        Ok(Imap::new(call, DOCUMENT))
     }
 
     fn plan(&self, order: Order, lazy: bool) -> Plan {

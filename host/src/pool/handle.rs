@@ -4,8 +4,9 @@
 
 use super::error::{CallError, PoolError};
 use super::submit::typed;
+use crate::buffers::Buffer;
 use crate::call::Call;
-use crate::call::run::{Out, Run, Value};
+use crate::call::run::{Apart, Out, Run, Value};
 use crate::call::wait::End;
 use crate::outcome::{Failure, TaskError, TaskErrorKind};
 use serde::de::DeserializeOwned;
@@ -176,7 +177,7 @@ fn whole(call: &Call) -> Result<(), CallError> {
 /// One item's value.
 pub(super) fn single<R: DeserializeOwned>(call: &Arc<Call>, outs: Outs) -> Result<R, CallError> {
     let mut found = None;
-    outs.each(|out| found = Some(decode(call, out, typed)));
+    outs.each(|out| found = Some(decode(call, out, typed())));
     whole(call)?;
     match found {
         Some(outcome) => outcome.map_err(CallError::Task),
@@ -188,7 +189,7 @@ pub(super) fn single<R: DeserializeOwned>(call: &Arc<Call>, outs: Outs) -> Resul
 pub(super) fn all<R: DeserializeOwned>(call: &Arc<Call>, outs: Outs) -> Result<Vec<R>, CallError> {
     let mut values = Vec::with_capacity(usize::try_from(call.accepted()).unwrap_or(0));
     let mut blamed = Blamed::default();
-    outs.each(|out| match decode(call, out, typed) {
+    outs.each(|out| match decode(call, out, typed()) {
         Ok(value) => values.push(value),
         Err(error) => blamed.hear(error),
     });
@@ -216,22 +217,37 @@ pub(super) fn outcomes<R: DeserializeOwned>(
     outs: Outs,
 ) -> Result<Vec<Result<R, TaskError>>, CallError> {
     let mut outcomes = Vec::with_capacity(usize::try_from(call.accepted()).unwrap_or(0));
-    outs.each(|out| outcomes.push(decode(call, out, typed)));
+    outs.each(|out| outcomes.push(decode(call, out, typed())));
     whole(call)?;
     Ok(outcomes)
 }
 
 /// Makes what a consumer wants of a value.
-pub(super) type Decode<R> = fn(&Call, Value<'_>) -> Result<R, Failure>;
+pub(super) struct Decode<R> {
+    pub(super) value: fn(&Call, Value<'_>) -> Result<R, Failure>,
+    /// Of one that has a buffer of its own.
+    pub(super) large: fn(&Call, Buffer) -> Result<R, Failure>,
+}
+
+impl<R> Clone for Decode<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Decode<R> {}
 
 /// Decodes one outcome.
 #[inline]
-pub(super) fn decode<R>(
-    call: &Call,
-    out: Out<'_>,
-    decode: impl Fn(&Call, Value<'_>) -> Result<R, Failure>,
-) -> Result<R, TaskError> {
-    decode(call, out.result?).map_err(|failure| {
+pub(super) fn decode<R>(call: &Call, out: Out<'_>, decode: Decode<R>) -> Result<R, TaskError> {
+    let decoded = match out.result {
+        Ok(value) => (decode.value)(call, value),
+        Err(apart) => match *apart {
+            Apart::Value(buffer) => (decode.large)(call, buffer),
+            Apart::Error(error) => return Err(error),
+        },
+    };
+    decoded.map_err(|failure| {
         TaskError::new(out.index, out.attempts, failure, out.logs.cloned().unwrap_or_default())
     })
 }

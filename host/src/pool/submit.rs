@@ -4,14 +4,14 @@
 
 use super::error::{InputError, PoolError};
 use super::function::{ErrorPolicy, Function};
+use super::handle::Decode;
 use super::iter::Imap;
 use crate::call::Call;
 use crate::call::chunk::Chunk;
 use crate::call::feed::{self, Step};
-use crate::call::run::Value;
 use crate::call::spec::{Spec, Window};
 use crate::call::store::Order;
-use crate::codec;
+use crate::codec::{self, Mismatch};
 use crate::description::Form;
 use crate::keeper::drive::drive;
 use crate::outcome::{Failure, TaskErrorKind};
@@ -139,7 +139,7 @@ impl Function {
             Some(item) => encode(&encoder, shape, &item, out),
             None => Step::End,
         });
-        Ok(Imap::new(call, typed))
+        Ok(Imap::new(call, typed()))
     }
 }
 
@@ -202,11 +202,22 @@ fn encode<A: Serialize + ?Sized>(call: &Call, shape: Shape, item: &A, out: &mut 
     }
 }
 
-/// Decodes one value.
-#[inline]
-pub(super) fn typed<R: DeserializeOwned>(call: &Call, value: Value<'_>) -> Result<R, Failure> {
-    codec::from_value(call.function.value_type(), value.bytes)
-        .map_err(|misfit| Failure::new(TaskErrorKind::BadOutput, misfit.to_string()))
+/// Makes Rust values of encoded ones.
+pub(super) fn typed<R: DeserializeOwned>() -> Decode<R> {
+    Decode {
+        value: |call, value| {
+            let decoded = codec::from_result(call.function.value_type(), value.bytes);
+            decoded.map_err(misfit)
+        },
+        large: |call, buffer| {
+            let decoded = codec::from_large(call.function.value_type(), buffer.into_vec());
+            decoded.map_err(misfit)
+        },
+    }
+}
+
+fn misfit(misfit: Mismatch) -> Failure {
+    Failure::new(TaskErrorKind::BadOutput, misfit.to_string())
 }
 
 impl Call {

@@ -3,12 +3,13 @@
 //! This module must not believe the worker: every word read from shared memory is copied once and
 //! checked, and what no honest worker can write is a [`Violation`].
 
-use super::frame::{Context, Items};
+use super::frame::{Context, HEAD, Items};
 use super::inbox::Inbox;
 use super::map::{ARENA, Region, Stream};
 use super::row::Rows;
 use super::sync::Ordering;
 use super::word::{Contended, Count, Reading};
+use crate::buffers::Buffer;
 use std::fmt;
 
 /// Most items that a worker may have: far below what [`Count`] can tell apart.
@@ -217,12 +218,6 @@ impl HostRing {
         self.region.control().results_tail.load(Ordering::Acquire) != self.results_head
     }
 
-    /// Bytes of results that were not taken, as far as the worker can be believed.
-    pub(crate) fn available(&self) -> usize {
-        let tail = self.region.control().results_tail.load(Ordering::Acquire);
-        tail.saturating_sub(self.results_head).min(ARENA as u64) as usize
-    }
-
     /// Reads the claim word and checks it against all that is known.
     pub(crate) fn observe(&mut self) -> Result<Reading, Violation> {
         let reading = self.region.control().word.read();
@@ -242,7 +237,8 @@ impl HostRing {
     }
 
     /// Appends what has come of the result stream to the inbox, and gives its room back to the
-    /// worker. Tells whether the worker may have been waiting for that room, and needs its bell.
+    /// worker; of large values, one at a time. Tells whether the worker may have been waiting for that
+    /// room, and needs its bell.
     ///
     /// It waits when less than a quarter of the arena is free, as far as it can see. Should it have
     /// missed that a call of this, which answered "no", gave back less than another quarter, then
@@ -258,11 +254,26 @@ impl HostRing {
         // Read after the tail, which covers nothing behind the end of a row before that is told; and
         // before the head is moved, as the worker may tell of another end then.
         inbox.row_ends(control.row_end.load(Ordering::Acquire))?;
-        // At most `ARENA`, so it fits.
-        self.region.read(Stream::Results, self.results_head, available as usize, &mut inbox.bytes);
-        self.results_head = tail;
-        control.results_head.store(tail, Ordering::Release);
-        Ok(available >= ARENA as u64 / 4 && self.must_ring())
+        let at = self.results_head;
+        let head = || (available >= HEAD as u64).then(|| self.region.head(Stream::Results, at));
+        let began = inbox.is_empty();
+        let Some(alone) = inbox.alone(head) else {
+            if inbox.bytes.is_empty() {
+                // At most `ARENA`, so it fits.
+                inbox.bytes = Buffer::for_about(available as usize);
+            }
+            self.region.read(Stream::Results, at, available as usize, &mut inbox.bytes);
+            self.results_head = tail;
+            control.results_head.store(tail, Ordering::Release);
+            return Ok(available >= ARENA as u64 / 4 && self.must_ring());
+        };
+        let head = if began { HEAD as u64 } else { 0 };
+        let (value, padding) = alone.part(available - head);
+        self.region.read(Stream::Results, at + head, value as usize, &mut alone.bytes);
+        self.results_head = at + head + value + padding;
+        control.results_head.store(self.results_head, Ordering::Release);
+        // More may lie behind it, whose room is given back next.
+        Ok(self.must_ring())
     }
 
     /// Marks the `n` oldest outstanding items as ended: their results were taken and checked. They

@@ -10,10 +10,18 @@ use std::ops::Range;
 /// A keeper reads all that has come, each time: of an honest worker there are two ends, rarely three.
 const MOST_ENDS: usize = 1000;
 
+/// A value of so many bytes is read into a buffer of its own, behind nothing else: so it need not be
+/// copied again for whoever wants it.
+const ALONE: u64 = 64 << 10;
+/// Most memory that is taken for one of which not a byte has come.
+const MOST_RESERVED: u64 = 64 << 20;
+
 /// What came out of the result stream and was not read.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) bytes: Buffer,
+    /// A large value that was begun; `bytes` are empty then.
+    alone: Option<Alone>,
     /// Where the first of them lay in the stream.
     position: u64,
     /// What the values are that they begin with, if they are values side by side.
@@ -22,6 +30,15 @@ pub(crate) struct Inbox {
     row_ends: Vec<u64>,
     /// Longest result that is accepted, in bytes.
     max_result: u64,
+}
+
+/// A large value, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Alone {
+    pub(super) bytes: Buffer,
+    /// Bytes that have not come, and what fills its frame up behind them.
+    missing: u64,
+    padding: u64,
 }
 
 /// What lies at some place of an inbox.
@@ -48,7 +65,8 @@ pub(crate) struct Mark {
 
 impl Inbox {
     pub(crate) fn new(max_result: u64) -> Self {
-        Self { bytes: Buffer::default(), position: 0, row: None, row_ends: Vec::new(), max_result }
+        let bytes = Buffer::default();
+        Self { bytes, alone: None, position: 0, row: None, row_ends: Vec::new(), max_result }
     }
 
     /// Where the worker says that its newest row ends. There are not more of them than rows whose
@@ -62,6 +80,52 @@ impl Inbox {
         }
         self.row_ends.push(position);
         Ok(())
+    }
+
+    /// The large value that is read next, if what comes next belongs to one; `head` looks at the word
+    /// that comes next.
+    #[inline]
+    pub(super) fn alone(
+        &mut self,
+        head: impl FnOnce() -> Option<[u8; HEAD]>,
+    ) -> Option<&mut Alone> {
+        if self.alone.is_none() && self.bytes.is_empty() && (self.row.is_none() || self.row_ended())
+        {
+            self.alone = self.begin_alone(head()?);
+        }
+        self.alone.as_mut()
+    }
+
+    fn row_ended(&self) -> bool {
+        self.rest_of_row(0) == (0, true)
+    }
+
+    fn begin_alone(&mut self, head: [u8; HEAD]) -> Option<Alone> {
+        let Head { kind, len } = Head::<ResultKind>::decode(head)?;
+        // Whatever is wrong is found where all else is read.
+        if kind != ResultKind::Value || len < ALONE || len > self.max_result {
+            return None;
+        }
+        let framed = framed(len)?;
+        self.row = None;
+        self.position = self.position.wrapping_add(framed);
+        // It mostly becomes the consumer's, who frees it: used again, a buffer of the feeder's would
+        // be freed among that thread's memory, of which the allocator then gives the end back.
+        let bytes = Vec::with_capacity(len.min(MOST_RESERVED) as usize).into();
+        Some(Alone { bytes, missing: len, padding: framed - HEAD as u64 - len })
+    }
+
+    /// A large value that has come as a whole.
+    pub(crate) fn take_alone(&mut self) -> Option<Buffer> {
+        let whole = |alone: &mut Alone| alone.missing == 0 && alone.padding == 0;
+        let alone = self.alone.take_if(whole)?;
+        self.forget_row_ends();
+        Some(alone.bytes)
+    }
+
+    /// Whether nothing has come that was not read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.alone.is_none()
     }
 
     /// Where nothing was read.
@@ -143,15 +207,20 @@ impl Inbox {
         len.map_or(0, |len| len.saturating_sub(self.bytes.len()))
     }
 
+    /// Forgets the ends that were read past, but for the last one, as it is told again until there is
+    /// another.
+    fn forget_row_ends(&mut self) {
+        let last = self.row_ends.pop();
+        self.row_ends.retain(|end| end.wrapping_sub(self.position) < u64::MAX / 2);
+        self.row_ends.extend(last);
+    }
+
     /// Takes off what was read. The smaller part is copied, so that neither keeps a buffer that is
     /// far too large for it: results wait as long as their consumer likes.
     pub(crate) fn take(&mut self, mark: Mark) -> Buffer {
         let Mark { at, row } = mark;
         (self.position, self.row) = (self.position.wrapping_add(at as u64), row);
-        // The last one stays, as it is told again until there is another.
-        let last = self.row_ends.pop();
-        self.row_ends.retain(|end| end.wrapping_sub(self.position) < u64::MAX / 2);
-        self.row_ends.extend(last);
+        self.forget_row_ends();
         let (front, rest) = self.bytes.split_at_checked(at).unwrap_or((&self.bytes, &[]));
         if front.len() < rest.len() {
             let front = front.to_vec();
@@ -162,6 +231,17 @@ impl Inbox {
         let mut front = std::mem::replace(&mut self.bytes, rest.into());
         front.truncate(at);
         front
+    }
+}
+
+impl Alone {
+    /// Of so many bytes that are there, those that belong to the value, and to its frame behind it.
+    pub(super) fn part(&mut self, available: u64) -> (u64, u64) {
+        let value = available.min(self.missing);
+        let padding = (available - value).min(self.padding);
+        self.missing -= value;
+        self.padding -= padding;
+        (value, padding)
     }
 }
 
@@ -212,6 +292,66 @@ mod tests {
         mark.at += 8;
         let empty = Found::Frame { kind: ResultKind::Value, bytes: 16..16, next: 16 };
         assert_eq!(inbox.find(&mut mark), Ok(Some(empty)));
+    }
+
+    /// Takes bytes of the stream in, so many at a time, as a ring does.
+    fn give(inbox: &mut Inbox, mut stream: &[u8], at_a_time: usize) -> Vec<Buffer> {
+        let mut values = Vec::new();
+        while !stream.is_empty() {
+            let there = stream.len().min(at_a_time);
+            let began = inbox.is_empty();
+            let head = stream[..there].first_chunk().copied();
+            let taken = match inbox.alone(|| head) {
+                None => {
+                    inbox.bytes.extend_from_slice(&stream[..there]);
+                    there
+                }
+                Some(alone) => {
+                    let head = if began { HEAD } else { 0 };
+                    let (value, padding) = alone.part((there - head) as u64);
+                    let end = head + value as usize;
+                    alone.bytes.extend_from_slice(&stream[head..end]);
+                    end + padding as usize
+                }
+            };
+            stream = &stream[taken..];
+            values.extend(inbox.take_alone());
+        }
+        values
+    }
+
+    #[test]
+    fn a_large_value_has_a_buffer_of_its_own_however_it_comes() {
+        let large = |len: u64, byte| {
+            let mut frame = head(ResultKind::Value, len).to_vec();
+            frame.resize(HEAD + len as usize, byte);
+            frame.resize(frame.len().next_multiple_of(ALIGN), 0xff);
+            frame
+        };
+        let stream = [large(ALONE, 1), large(ALONE + 3, 2), large(ALONE + 8, 3)].concat();
+        for at_a_time in [8, 1000, 1 << 16, (1 << 16) + 8, 1 << 20] {
+            let mut inbox = inbox(&[]);
+            let values = give(&mut inbox, &stream, at_a_time);
+            let found: Vec<_> = values.iter().map(|value| (value.len() as u64, value[9])).collect();
+            assert_eq!(found, [(ALONE, 1), (ALONE + 3, 2), (ALONE + 8, 3)], "{at_a_time}");
+            assert_eq!((inbox.position, inbox.is_empty()), (stream.len() as u64, true));
+        }
+    }
+
+    #[test]
+    fn what_is_not_large_or_lies_behind_others_is_read_with_them() {
+        let small = head(ResultKind::Value, ALONE - 8);
+        let logged = head(ResultKind::LoggedValue, ALONE);
+        for front in [small, logged, head(ResultKind::Value, 1 << 40), [0xff; HEAD]] {
+            let mut inbox = inbox(&[]);
+            assert!(inbox.alone(|| Some(front)).is_none(), "{front:?}");
+        }
+        let large = || Some(head(ResultKind::Value, ALONE));
+        assert!(inbox(&[0; 8]).alone(large).is_none(), "behind others");
+        let mut in_row = Inbox { row: Some(row(8)), ..inbox(&[]) };
+        assert!(in_row.alone(large).is_none(), "bytes of a row");
+        assert!(in_row.row_ends(0).is_ok());
+        assert!(in_row.alone(large).is_some(), "behind its end");
     }
 
     #[test]

@@ -131,6 +131,9 @@ impl Host {
 impl Inbox {
     /// Takes the next result off: its kind and bytes.
     pub(crate) fn pop(&mut self) -> Result<Option<(ResultKind, Vec<u8>)>, Violation> {
+        if let Some(value) = self.take_alone() {
+            return Ok(Some((ResultKind::Value, value.into_vec())));
+        }
         let mut mark = self.start();
         let (kind, place, next) = match self.find(&mut mark)? {
             None => return Ok(None),

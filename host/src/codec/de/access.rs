@@ -17,7 +17,11 @@ pub(super) struct Bytes<'b>(slice::Iter<'b, u8>);
 
 impl<'b> Bytes<'b> {
     pub(super) fn new(reader: &mut Reader<'b>) -> Result<Self, Mismatch> {
-        Ok(Self(reader.bytes()?.iter()))
+        Ok(Self::of(reader.bytes()?))
+    }
+
+    pub(super) fn of(bytes: &'b [u8]) -> Self {
+        Self(bytes.iter())
     }
 }
 

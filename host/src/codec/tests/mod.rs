@@ -11,7 +11,7 @@ mod wit;
 
 use super::json::print_value;
 use super::types::{Signature, Type};
-use super::{Mismatch, from_value, parse_params, to_params};
+use super::{Mismatch, from_large, from_result, from_value, parse_params, to_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,5 +46,15 @@ fn encode<T: Serialize + ?Sized>(ty: &Type, value: &T) -> Result<Vec<u8>, Mismat
 }
 
 fn decode<R: DeserializeOwned>(ty: &Type, bytes: &[u8]) -> Result<R, Mismatch> {
-    from_value(Some(ty), bytes)
+    let value = from_value(Some(ty), bytes);
+    if let (true, Some((count, run))) = (ty.is_run(), bytes.split_first_chunk::<4>())
+        && u32::from_le_bytes(*count) as usize == run.len()
+    {
+        // As the result of a function, it is taken or refused alike.
+        let said = value.as_ref().map(|_: &R| ()).map_err(ToString::to_string);
+        for alone in [from_result::<R>(Some(ty), run), from_large(Some(ty), run.to_vec())] {
+            assert_eq!(alone.map(|_| ()).map_err(|error| error.to_string()), said);
+        }
+    }
+    value
 }

@@ -6,7 +6,6 @@
 //! all values come back.
 
 use crate::artifact::Mapped;
-use crate::buffers::Buffer;
 use crate::call::chunk::Chunk;
 use crate::call::feed::{self, Step};
 use crate::call::spec::{Retry, Spec};
@@ -174,9 +173,6 @@ fn hands_over(pair: &mut Pair, call: &Arc<Call>) -> bool {
 }
 
 fn collects(pair: &mut Pair) {
-    if pair.inbox.bytes.is_empty() {
-        pair.inbox.bytes = Buffer::for_about(pair.ring.available());
-    }
     pair.ring.take(&mut pair.inbox).unwrap();
     let bounds = Bounds::of(&Limits::default());
     let Sorted { batches, items, parting, .. } =
