@@ -12,7 +12,7 @@ fn settled(scene: &Scene) -> u64 {
         std::thread::sleep(std::time::Duration::from_millis(100));
         let values = scene.pool.stats().values;
         seen = if seen.0 == values { (values, seen.1 + 1) } else { (values, 0) };
-        seen.1 == 5
+        seen.1 == 10
     });
     seen.0
 }
@@ -80,8 +80,8 @@ const HANGS: &str = r#"(component
         (func (export "hang") (param i32 i32) (loop $again (br $again))))
     (core instance $i (instantiate $m))
     (func (export "hang") (param "x" (list u8))
-        (canon lift (core func $i "hang") (memory $i "memory")
-            (realloc (func $i "realloc")))))"#;
+        (canon lift (core func $i "hang") (memory (core memory $i "memory"))
+            (realloc (core func $i "realloc")))))"#;
 
 #[test]
 fn few_large_items_wait_for_workers() {
