@@ -1,10 +1,11 @@
-//! How fast items of eight bytes could go to and fro at all: by pipes between two processes, and
-//! by memory that two threads share.
+//! How fast items could go to and fro at all: by pipes between two processes, and by memory that two
+//! threads share.
 
 use crate::Result;
 use crate::row::quantile;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -146,5 +147,44 @@ pub(crate) fn memory(n: u64) -> Result<f64> {
         sum
     });
     std::hint::black_box(sum);
+    Ok(begin.elapsed().as_secs_f64() * 1e6 / n as f64)
+}
+
+/// Microseconds for each of `n` items of `size` bytes that are copied into memory that two threads
+/// share, out of it by the other one, and back in the same way; one at a time.
+pub(crate) fn copies(n: usize, size: usize) -> Result<f64> {
+    let places = || [0, 1].map(|_| Mutex::new(vec![0_u8; size]));
+    let (there, back) = (places(), places());
+    // Odd, it is the other one's.
+    let turn = AtomicUsize::new(0);
+    let copy = |from: &[u8], to: &mut [u8]| to.copy_from_slice(from);
+    let place = |places: &[Mutex<Vec<u8>>; 2], i: usize, with: &mut dyn FnMut(&mut Vec<u8>)| {
+        with(&mut places[i % 2].lock().expect("no holder panics"));
+    };
+    let mine = |whose: usize| {
+        while turn.load(Ordering::Acquire) != whose {
+            std::hint::spin_loop();
+        }
+    };
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut own = vec![0; size];
+            for i in 0..n {
+                mine(2 * i + 1);
+                place(&there, i, &mut |shared| copy(shared, &mut own));
+                place(&back, i, &mut |shared| copy(&own, shared));
+                turn.store(2 * i + 2, Ordering::Release);
+            }
+        });
+        let (item, mut result) = (vec![7; size], vec![0; size]);
+        for i in 0..n {
+            place(&there, i, &mut |shared| copy(&item, shared));
+            turn.store(2 * i + 1, Ordering::Release);
+            mine(2 * i + 2);
+            place(&back, i, &mut |shared| copy(shared, &mut result));
+        }
+        assert!(result == item);
+    });
     Ok(begin.elapsed().as_secs_f64() * 1e6 / n as f64)
 }

@@ -18,7 +18,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandpool");
 pub(crate) struct Setting {
     pools: BTreeMap<&'static str, Function>,
     cores: BTreeMap<&'static str, Arc<inprocess::Core>>,
-    echo: Option<Arc<inprocess::Echo>>,
+    echoes: BTreeMap<usize, Arc<inprocess::Echo>>,
     pythons: Vec<(Flavour, Python)>,
     items: BTreeMap<&'static str, Arc<[i64]>>,
 }
@@ -56,9 +56,11 @@ impl Setting {
         self.pool("fresh", || two(guests::SQUARE))
     }
 
-    /// Bytes to and fro through a component, an instance for each item.
-    pub(crate) fn echo(&mut self) -> Result<Function> {
-        self.pool("echo", || two(guests::ECHO))
+    /// So many bytes to and fro through a component, an instance for each item. For each number another
+    /// pool: memory that a large item has used stays with its slot, and is wiped for small ones too.
+    pub(crate) fn echo(&mut self, size: usize) -> Result<Function> {
+        let name = if size < 1 << 20 { "small echo" } else { "large echo" };
+        self.pool(name, || two(guests::ECHO))
     }
 
     /// Items of a wanted cost.
@@ -84,12 +86,12 @@ impl Setting {
         Ok(core)
     }
 
-    pub(crate) fn core_echo(&mut self) -> Result<Arc<inprocess::Echo>> {
-        if let Some(echo) = &self.echo {
+    pub(crate) fn core_echo(&mut self, size: usize) -> Result<Arc<inprocess::Echo>> {
+        if let Some(echo) = self.echoes.get(&size) {
             return Ok(Arc::clone(echo));
         }
         let echo = Arc::new(inprocess::Echo::new(guests::ECHO)?);
-        self.echo = Some(Arc::clone(&echo));
+        self.echoes.insert(size, Arc::clone(&echo));
         Ok(echo)
     }
 

@@ -79,9 +79,9 @@ fn fresh_map() -> Row {
 
 fn component() -> Row {
     Row::new("2", "32 bytes to and fro, a component instance per item")
-        .ours(|s| ours::echo(&s.echo()?, By::Unordered, 200_000, 32))
+        .ours(|s| ours::echo(&s.echo(32)?, By::Unordered, 200_000, 32))
         .side(InProcess, "twice one thread of wasmtime", |s| {
-            Ok(s.core_echo()?.fresh(100_000, 32)? / 2.0)
+            Ok(s.core_echo(32)?.fresh(100_000, 32)? / 2.0)
         })
         .target(AtLeast(0.9, Some(1.0)), InProcess)
 }
@@ -137,13 +137,16 @@ fn mebibyte(by: By) -> Row {
         _ => ("1 MiB to and fro, `imap`, a component instance per item", 1.0),
     };
     let row = Row::new("6", work)
-        .ours(move |s| ours::echo(&s.echo()?, by, 400, MIB))
-        .side(InProcess, "wasmtime, one thread", |s| s.core_echo()?.fresh(400, MIB))
+        .ours(move |s| ours::echo(&s.echo(MIB)?, by, 400, MIB))
+        .side(InProcess, "wasmtime, one thread", |s| s.core_echo(MIB)?.fresh(400, MIB))
         .target(AtMost(most, None), InProcess);
     match by {
-        By::Apply => row.side(Python, "`multiprocessing`", |s| {
-            s.python(Multiprocessing, &format!("echo-{MIB}"), 50)
-        }),
+        By::Apply => {
+            row.side(Python, "`multiprocessing`", |s| {
+                s.python(Multiprocessing, &format!("echo-{MIB}"), 50)
+            })
+            .side(Floor, "memory that two threads share, four copies", |_| floors::copies(400, MIB))
+        }
         _ => row,
     }
 }
