@@ -56,7 +56,8 @@ pub enum PoolEvent {
 pub enum WorkerEnd {
     /// The pool has no more use for it.
     Closed,
-    /// It had started as many items as `max_tasks_per_child` allows.
+    /// It had started as many items as `max_tasks_per_child` allows; or a new one is better: memory may
+    /// be swapped out since, or a large item has left memory that is wiped for each of many small ones.
     Retired,
     /// It was killed because its item ran into the deadline.
     TimedOut,

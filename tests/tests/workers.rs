@@ -2,7 +2,7 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sandpool::{BuildErrorKind, Instance, PoolErrorKind, PoolEvent, WorkerEnd};
-use sandpool_tests::guests::{ACTOR, GO, MATH};
+use sandpool_tests::guests::{ACTOR, GO, MATH, TYPED};
 use sandpool_tests::scene::builder;
 use sandpool_tests::{Scene, eventually, hard_limit};
 
@@ -142,6 +142,30 @@ fn case_66_max_tasks_per_child_counts_items_and_is_exact() {
         assert!(retired.iter().all(|items| *items == 7), "{retired:?}");
         assert!(others.iter().all(|items| *items <= 7), "{others:?}");
         assert_eq!(retired.iter().chain(&others).sum::<u64>(), 100);
+    }
+}
+
+#[test]
+fn a_worker_that_carries_what_a_large_item_left_is_replaced_once_small_ones_follow() {
+    let _limit = hard_limit();
+    for (instance, started) in [(Instance::Fresh, 2), (Instance::Reuse, 1)] {
+        let scene = Scene::with(TYPED, |builder| builder.processes(1).instance(instance));
+        let echo = scene.pool.function("echo").unwrap();
+        let small = || {
+            let items: Vec<String> = (0..6000).map(|i| i.to_string()).collect();
+            assert_eq!(echo.map::<_, String>(&items).unwrap(), items);
+        };
+        let workers = || scene.pool.stats().workers_started;
+        small();
+        assert_eq!(workers(), 1, "nothing large so far");
+        let large = "x".repeat(1 << 20);
+        assert!(echo.apply::<_, String>(&large).unwrap() == large);
+        small();
+        eventually("another worker starts, if it helps", || workers() == started);
+        small();
+        assert_eq!(workers(), started, "once");
+        let stats = scene.pool.stats();
+        assert_eq!((stats.values, stats.errors), (18_001, 0));
     }
 }
 

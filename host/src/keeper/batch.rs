@@ -34,6 +34,11 @@ impl Batch {
         (self.runs.iter().map(Run::len).sum(), self.runs.iter().map(failed).sum())
     }
 
+    /// Bytes of the items and of their results.
+    pub(super) fn bytes(&self) -> u64 {
+        self.item_bytes + self.runs.iter().map(Run::size).sum::<u64>()
+    }
+
     pub(super) fn deliver(self, elapsed: Duration) {
         let Self { call, runs, item_bytes } = self;
         call.deliver(Delivery { runs, item_bytes, elapsed });

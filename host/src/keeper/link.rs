@@ -144,7 +144,8 @@ impl Link {
             return Err(Parting::Retired);
         }
         // Its memory is searched for dirty pages in a way that overlooks what was swapped out.
-        if self.worker.swap.look(Instant::now()) && self.is_idle() {
+        let swapped = self.worker.swap.look(Instant::now());
+        if (swapped || self.worker.ballast.is_too_much()) && self.is_idle() {
             return Err(Parting::Retired);
         }
         if std::mem::take(&mut self.rung) && self.worker.is_noisy(progress) {
@@ -195,6 +196,8 @@ impl Link {
         let missing = inbox.missing().min(MOST_RESERVED);
         inbox.bytes.reserve(missing);
         self.worker.items += sorted.items as u64;
+        let bytes = sorted.batches.iter().map(Batch::bytes).sum();
+        self.worker.ballast.note(sorted.items as u64, bytes);
         let ended = self.worker.ring.end(sorted.items);
         for leg in sorted.again {
             leg.call.give_back(leg.span.again());
@@ -324,7 +327,8 @@ impl Link {
             Some(most) => most.saturating_sub(self.worker.items + self.flight.len() as u64),
             None => u64::MAX,
         };
-        if self.flight.len() > self.ahead || most == 0 || self.worker.swap.is_on() {
+        let retires = self.worker.swap.is_on() || self.worker.ballast.is_too_much();
+        if self.flight.len() > self.ahead || most == 0 || retires {
             return Ok(());
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);

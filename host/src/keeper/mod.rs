@@ -6,6 +6,7 @@
 //! a keeper leaves the link on its [`seat`], where the caller of an `apply` may borrow it
 //! ([`drive`]); so there is always exactly one who works with a worker.
 
+mod ballast;
 pub(crate) mod batch;
 pub(crate) mod bounds;
 mod burial;

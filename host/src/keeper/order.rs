@@ -153,7 +153,7 @@ impl Order {
             }
         };
         let parts = WorkerParts { child, adopted, region, bell, their_bell, host_bell, swap };
-        Ok(Worker::new(parts, &core.recipe.config.limits))
+        Ok(Worker::new(parts, &core.recipe.config))
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! This module must not know items or calls.
 
+use super::ballast::Ballast;
 use super::bounds::Bounds;
 use super::silence::Silence;
 use super::zygote::Adopted;
-use crate::limits::Limits;
+use crate::description::GuestConfig;
 use crate::process::watch::poll_until;
 use crate::process::{Child, Ended};
 use crate::ring::{HostRing, Inbox, Region};
@@ -36,6 +37,7 @@ pub(crate) struct Worker {
     words: String,
     /// Swap, which it was started without.
     pub(super) swap: Watch,
+    pub(super) ballast: Ballast,
     pub(super) bounds: Bounds,
     /// It has items, and has begun none of them for a while.
     pub(super) silence: Option<Silence>,
@@ -68,7 +70,8 @@ pub(crate) struct Woken {
 
 impl Worker {
     /// A worker that is ready for items.
-    pub(super) fn new(parts: WorkerParts, limits: &Limits) -> Self {
+    pub(super) fn new(parts: WorkerParts, config: &GuestConfig) -> Self {
+        let limits = &config.limits;
         let WorkerParts { child, adopted, region, bell, their_bell, host_bell, swap } = parts;
         let max_result = limits.output.saturating_add(limits.log.saturating_mul(2));
         Self {
@@ -82,6 +85,7 @@ impl Worker {
             items: 0,
             words: String::new(),
             swap,
+            ballast: Ballast::new(config.reuse || config.initializer.is_some()),
             bounds: Bounds::of(limits),
             silence: None,
             noise: 0,
