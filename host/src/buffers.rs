@@ -82,7 +82,9 @@ pub(crate) fn reserve(bytes: &mut Vec<u8>, more: usize) {
     if more < LARGE || bytes.capacity() - bytes.len() >= more {
         return bytes.reserve(more);
     }
-    let mut larger = Buffer::for_about(bytes.len().saturating_add(more));
+    // Twice as much each time: there may be many such parts.
+    let twice = bytes.capacity().saturating_mul(2);
+    let mut larger = Buffer::for_about(bytes.len().saturating_add(more).max(twice));
     larger.extend_from_slice(bytes);
     // What was there is kept for another one.
     std::mem::swap(bytes, &mut larger.0);
@@ -154,6 +156,18 @@ mod tests {
             reserve(&mut bytes, more);
             assert_eq!((bytes.as_slice(), bytes.as_ptr()), (&[1, 2, 3][..], at));
         }
+    }
+
+    #[test]
+    fn many_large_parts_are_moved_a_few_times() {
+        let (mut bytes, part) = (Vec::new(), vec![7; LARGE]);
+        let mut places = std::collections::BTreeSet::new();
+        for _ in 0..256 {
+            reserve(&mut bytes, part.len());
+            bytes.extend_from_slice(&part);
+            places.insert(bytes.capacity());
+        }
+        assert!(bytes.len() == 256 * LARGE && places.len() < 12, "{places:?}");
     }
 
     #[test]
