@@ -63,9 +63,19 @@ pub(super) fn parts(batches: &[Batch], elapsed: Duration) -> Vec<Duration> {
     weights.into_iter().map(|weight| elapsed.mul_f64(weight / all)).collect()
 }
 
+/// What was taken at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Took {
+    /// All that there was.
+    All,
+    /// A large value; others may lie behind it.
+    Alone,
+}
+
 /// What was read of the results of a worker.
 #[derive(Debug)]
 pub(super) struct Sorted {
+    pub(super) took: Took,
     pub(super) batches: Vec<Batch>,
     /// Items that are to be started again.
     pub(super) again: Vec<Leg>,
@@ -115,7 +125,7 @@ pub(super) fn sort(
     }
     let parting = parting.or_else(|| reader.beyond());
     let (read, items) = (reader.mark, claimed - reader.left);
-    Sorted { batches: cut(inbox, read, piles), again, items, parting }
+    Sorted { took: Took::All, batches: cut(inbox, read, piles), again, items, parting }
 }
 
 /// As [`sort`] for one large value.
@@ -129,12 +139,13 @@ fn sort_alone(flight: &mut Flight, value: Buffer, bounds: Bounds) -> Sorted {
     let item_bytes = span.size() as u64;
     let runs = vec![Run::alone((span.first(), span.attempts + 1), value)];
     let batches = vec![Batch { call, runs, item_bytes }];
-    Sorted { batches, again: Vec::new(), items: 1, parting: None }
+    Sorted { took: Took::Alone, batches, again: Vec::new(), items: 1, parting: None }
 }
 
 impl Sorted {
     fn broken(parting: Parting) -> Self {
-        Self { batches: Vec::new(), again: Vec::new(), items: 0, parting: Some(parting) }
+        let (batches, again) = (Vec::new(), Vec::new());
+        Self { took: Took::Alone, batches, again, items: 0, parting: Some(parting) }
     }
 }
 

@@ -103,12 +103,9 @@ impl Link {
     /// end, if it left one.
     fn collect_last(&mut self) -> Option<Parting> {
         // Half a frame, or a lie, ends the collection; what came before it was whole.
-        loop {
-            match self.gather() {
-                Ok(true) if self.worker.ring.has_results() => {}
-                Err(unprepared @ Parting::Unprepared(_)) => return Some(unprepared),
-                Ok(_) | Err(_) => return None,
-            }
+        match self.gather() {
+            Err(unprepared @ Parting::Unprepared(_)) => Some(unprepared),
+            _ => None,
         }
     }
 

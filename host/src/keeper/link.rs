@@ -7,7 +7,7 @@
 //! One turn reads top to bottom: collect results, deliver them, share what an idle worker could
 //! run, top up, enforce deadlines; then, if there are items out, sleep.
 
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Took};
 use super::flight::Flight;
 use super::seat::Seat;
 use super::share::Shared;
@@ -20,6 +20,7 @@ use crate::outcome::{Failure, TaskErrorKind};
 use crate::pool::core::Core;
 use crate::process::watch::overslept;
 use crate::ring::Violation;
+use crate::ring::map::ARENA;
 use crate::ring::word::Count;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -172,20 +173,34 @@ impl Link {
 
     /// Takes the results that are there and delivers them. Tells whether there were any.
     fn collect(&mut self) -> Result<bool, Parting> {
-        let mut progress = false;
-        while self.worker.ring.has_results() {
-            progress = true;
-            // Bytes of one that is not whole come as slowly as the worker likes.
-            if !self.gather()? {
-                break;
-            }
+        if !self.worker.ring.has_results() {
+            return Ok(false);
         }
-        Ok(progress)
+        self.gather().map(|()| true)
     }
 
-    /// Takes the results that are there, of large ones the first, which frees their room, and
-    /// delivers them. Tells whether there were whole ones.
-    pub(super) fn gather(&mut self) -> Result<bool, Parting> {
+    /// Takes the results that are there, which frees their room, and delivers them.
+    pub(super) fn gather(&mut self) -> Result<(), Parting> {
+        let mut batches = Vec::new();
+        // Large ones come one at a time; others, and what is not whole, as they are there. Meanwhile
+        // more may come: no more is taken than can have been there.
+        let end = loop {
+            match self.take_results(&mut batches) {
+                Ok(Took::Alone) if self.worker.ring.has_results() => {}
+                Ok(_) => break Ok(()),
+                Err(parting) => break Err(parting),
+            }
+            if batches.iter().map(Batch::bytes).sum::<u64>() >= ARENA as u64 {
+                break Ok(());
+            }
+        };
+        // Together, as nobody can tell how much of the time each of them took.
+        self.deliver(batches);
+        end
+    }
+
+    /// Takes results, of large ones the first.
+    fn take_results(&mut self, batches: &mut Vec<Batch>) -> Result<Took, Parting> {
         let Worker { ring, inbox, .. } = &mut self.worker;
         if ring.take(inbox)? {
             self.worker.wake();
@@ -202,7 +217,7 @@ impl Link {
         for leg in sorted.again {
             leg.call.give_back(leg.span.again());
         }
-        self.deliver(sorted.batches);
+        batches.extend(sorted.batches);
         match sorted.parting {
             // Only where there is an initializer can it fail; elsewhere this is a lie.
             Some(Parting::Unprepared(_)) if self.core.recipe.config.initializer.is_none() => {
@@ -212,7 +227,7 @@ impl Link {
             None => {
                 ended?;
                 self.watch_front(self.worker.inbox.is_empty())?;
-                Ok(sorted.items > 0)
+                Ok(sorted.took)
             }
         }
     }

@@ -80,10 +80,8 @@ impl Link {
     /// all of them are there as a whole. Else its time could be put off by results that go on coming.
     pub(super) fn take_ended(&mut self, n: u32) -> Result<(), Parting> {
         let before = self.worker.items;
-        let ended = |link: &Self| link.worker.items - before >= u64::from(n);
-        // Large ones come one at a time.
-        while !ended(self) && self.worker.ring.has_results() && self.gather()? {}
-        match ended(self) {
+        self.gather()?;
+        match self.worker.items - before >= u64::from(n) {
             true => Ok(()),
             false => Err(Violation::Claims.into()),
         }
