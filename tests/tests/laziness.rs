@@ -1,6 +1,6 @@
 //! Lazy calls hold a bounded number of items and bytes, whatever the consumer does.
 
-use sandpool_tests::guests::TYPED;
+use sandpool_tests::guests::{ACTOR, GO, SPIN, TYPED};
 use sandpool_tests::{Counted, Scene, eventually, hard_limit, stays};
 
 const MIB: u32 = 1 << 20;
@@ -95,6 +95,18 @@ fn few_large_items_wait_for_workers() {
     eventually("items wait", || pulled.get() >= 6);
     stays("no more of them are pulled", || pulled.get() <= 7);
     drop(results);
+}
+
+#[test]
+fn what_a_failure_said_is_not_held_once_it_was_yielded() {
+    let _limit = hard_limit();
+    let scene = Scene::new(ACTOR, 2);
+    let act = scene.pool.function("act").unwrap().window_bytes(1);
+    let act = act.timeout(std::time::Duration::from_millis(200));
+    let items = (0..20_i64).map(|i| (i, if i == 3 { SPIN } else { GO }));
+    let outcomes: Vec<bool> =
+        act.imap_unordered::<_, i64>(items).unwrap().map(|outcome| outcome.is_ok()).collect();
+    assert_eq!((outcomes.len(), outcomes.iter().filter(|ok| !**ok).count()), (20, 1));
 }
 
 #[test]

@@ -158,6 +158,9 @@ impl Run {
 
     /// Bytes that are held for it.
     pub(crate) fn size(&self) -> u64 {
+        if self.len == 0 {
+            return 0;
+        }
         match &self.ends {
             Ends::Told { results, at, end, notes, .. } => {
                 let notes = results.notes.get(notes.clone()).unwrap_or(&[]);
@@ -376,6 +379,17 @@ mod tests {
         assert_eq!(read(run()), all.map(|(index, text)| (index, text.to_owned())));
         let kinds: Vec<_> = run().errors().collect();
         assert_eq!(kinds, [(TaskErrorKind::Trapped, 1)]);
+    }
+
+    #[test]
+    fn nothing_is_held_for_what_was_read() {
+        let error =
+            TaskError::new(0, 1, Failure::new(TaskErrorKind::TimedOut, "long"), Logs::default());
+        for mut run in [run(), Run::failed(error), Run::alone((0, 1), vec![1; 9].into())] {
+            assert!(run.size() > 0);
+            while run.next().is_some() {}
+            assert_eq!(run.size(), 0, "{run:?}");
+        }
     }
 
     #[test]
