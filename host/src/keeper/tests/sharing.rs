@@ -66,10 +66,12 @@ fn items_behind_a_long_one_are_moved_once() {
         for quick in 0..60 {
             let quick = std::iter::repeat_n(10, 2 * quick);
             let items: Vec<i64> = quick.chain([100_000_000]).chain([10; 7]).collect();
-            let before = pool.stats().recalled;
+            let (before, start) = (pool.stats().recalled, Instant::now());
             assert_eq!(count.map::<_, i64>(&items).unwrap(), items);
-            let moves = pool.stats().recalled - before;
-            assert!(moves <= 14, "{moves} moves of 7 items");
+            let moves = u128::from(pool.stats().recalled - before);
+            // On a busy machine, the last of them may not be begun where it was moved to.
+            let most = 14 + start.elapsed().as_millis() / FIRST_LOOK.as_millis();
+            assert!(moves <= most, "{moves} moves of 7 items, {most} at most");
         }
         end(&pool);
     });
