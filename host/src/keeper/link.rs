@@ -39,9 +39,6 @@ const CRAWL: u64 = 4;
 const LOOKS: u32 = 2;
 const LINGER: Duration = Duration::from_micros(50);
 
-/// Most room that is made for a result which has not come as a whole.
-const MOST_RESERVED: usize = 64 << 20;
-
 /// One worker with all that its keeper knows of it.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -208,8 +205,7 @@ impl Link {
         let Worker { ring, inbox, bounds, .. } = &mut self.worker;
         let sorted = batch::sort(ring, &mut self.flight, inbox, *bounds);
         // A large result comes in pieces, and must not be moved again for each of them.
-        let missing = inbox.missing().min(MOST_RESERVED);
-        inbox.bytes.reserve(missing);
+        inbox.make_room();
         self.worker.items += sorted.items as u64;
         let bytes = sorted.batches.iter().map(Batch::bytes).sum();
         self.worker.ballast.note(sorted.items as u64, bytes);

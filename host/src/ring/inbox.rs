@@ -13,7 +13,7 @@ const MOST_ENDS: usize = 1000;
 /// A value of so many bytes is read into a buffer of its own, behind nothing else: so it need not be
 /// copied again for whoever wants it.
 const ALONE: u64 = 64 << 10;
-/// Most memory that is taken for one of which not a byte has come.
+/// Most room that is made for a result which has not come as a whole.
 const MOST_RESERVED: u64 = 64 << 20;
 
 /// What came out of the result stream and was not read.
@@ -197,14 +197,16 @@ impl Inbox {
         })
     }
 
-    /// Bytes that have not come of the frame at its front, if there is one.
-    pub(crate) fn missing(&self) -> usize {
+    /// Makes room for what has not come of the frame at its front, if there is one.
+    pub(crate) fn make_room(&mut self) {
         let head = self.bytes.first_chunk().copied().filter(|_| self.row.is_none());
         let head = head.and_then(Head::<ResultKind>::decode);
         let head = head.filter(|head| head.kind != ResultKind::Row && head.len <= self.max_result);
         let len = head.and_then(|head| framed(head.len));
         let len = len.and_then(|len| usize::try_from(len).ok());
-        len.map_or(0, |len| len.saturating_sub(self.bytes.len()))
+        let missing = len.map_or(0, |len| len.saturating_sub(self.bytes.len()));
+        // On every platform this is far below what a size can be.
+        self.bytes.reserve(missing.min(MOST_RESERVED as usize));
     }
 
     /// Forgets the ends that were read past, but for the last one, as it is told again until there is
